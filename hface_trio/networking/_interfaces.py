@@ -1,0 +1,213 @@
+"""The interfaces between HTTP and the network.
+
+``connections`` knows byte streams, listeners and networking by these names only, so an in-memory network
+(:mod:`hface_trio.testing`), a socket and a stream of your own serve it alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import trio
+
+from ..models import AddressType, ClientTLSConfig, ServerTLSConfig
+
+__all__ = [
+    "Buffer",
+    "ByteStream",
+    "ByteStreamListener",
+    "ClientNetworking",
+    "ExtraAttributes",
+    "ServerNetworking",
+    "TCPClientNetworking",
+    "TCPServerNetworking",
+]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExtraAttributes:
+    """What is known of a transport, typed.
+
+    Args:
+        local_address: address of this side; a unix socket is its path with port 0.
+        remote_address: address of the peer; the same.
+        tls_version: such as ``"TLSv1.3"``; ``None`` without TLS, and before the handshake.
+        cipher: name of the cipher suite; ``None`` as above.
+        alpn_protocol: what ALPN negotiated, if anything.
+        server_name: the name the client asked for by SNI, if any.
+        peer_certificate: the peer's certificate in DER, if it sent one.
+    """
+
+    local_address: AddressType | None = None
+    remote_address: AddressType | None = None
+    tls_version: str | None = None
+    cipher: str | None = None
+    alpn_protocol: str | None = None
+    server_name: str | None = None
+    peer_certificate: bytes | None = None
+
+
+class ByteStream(trio.abc.HalfCloseableStream):
+    """A two-way stream of octets; a trio stream with what HTTP needs besides.
+
+    One task may receive while another sends. A cancelled ``receive_some`` has taken nothing; after a cancelled
+    ``send_all`` or ``wait_writable`` the stream is as usable as before, with an unknown part of the data sent.
+    Receiving never waits for sending.
+    """
+
+    @property
+    @abstractmethod
+    def extra_attributes(self) -> ExtraAttributes:
+        """What is known of the transport now."""
+
+    async def handshake(self) -> None:
+        """Do what has to be done before data flows. The TLS handshake; nothing on plain streams.
+
+        The caller puts it under a deadline. To call it again does nothing.
+
+        Raises:
+            TLSHandshakeError: the handshake failed; the stream is of no more use.
+            trio.BrokenResourceError: the transport broke.
+        """
+        await trio.lowlevel.checkpoint()
+
+    @abstractmethod
+    def send_nowait(self, buffers: Sequence[Buffer]) -> int:
+        """Send as much as leaves without waiting, all buffers in one call to the system where possible.
+
+        Returns:
+            How many octets of ``buffers`` were taken, from the front. With TLS an octet is taken when it is encrypted
+            *and* at most one write's worth of ciphertext waits.
+
+        Raises:
+            trio.BrokenResourceError: the peer reset the stream, or it broke.
+            trio.ClosedResourceError: it was closed here.
+        """
+
+    @abstractmethod
+    async def wait_writable(self) -> None:
+        """Wait until ``send_nowait`` may take octets again, having sent what it took (TLS) as far as needed.
+
+        One task at a time.
+
+        Raises:
+            trio.BrokenResourceError: the peer reset the stream, or it broke.
+            trio.ClosedResourceError: it was closed here.
+            trio.BusyResourceError: another task waits.
+        """
+
+    @abstractmethod
+    async def flush(self) -> None:
+        """Wait until everything that ``send_nowait`` took has been handed to the kernel."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close at once so that the peer sees a reset, never a clean end. Synchronous; harmless when closed."""
+
+    @abstractmethod
+    def watch_departure(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, when the peer has ended or reset its side, even behind unread data.
+
+        To be used while reading is paused. The callback is plain code, called from another task. Where the system
+        cannot tell (no ``EPOLLRDHUP``) it is never called. To watch again replaces the callback. After the call, or
+        where the peer has gone already, ``callback`` comes soon, not inside this method.
+        """
+
+    @abstractmethod
+    def unwatch_departure(self) -> None:
+        """Undo ``watch_departure``; harmless when nothing is watched."""
+
+
+class ByteStreamListener(trio.abc.Listener[ByteStream]):
+    """Accepts byte streams at one address."""
+
+    @property
+    @abstractmethod
+    def address(self) -> AddressType:
+        """The bound address, with the real port."""
+
+    @abstractmethod
+    async def accept(self) -> ByteStream:
+        """Wait for a connection. Its ``handshake`` has not been made: that is for the connection's own task.
+
+        Running out of file descriptors (EMFILE and the like) is waited out here, not raised.
+
+        Raises:
+            trio.ClosedResourceError: the listener was closed.
+        """
+
+
+class TCPServerNetworking(ABC):
+    """Listens for byte streams."""
+
+    @abstractmethod
+    async def listen_tcp(self, address: AddressType) -> Sequence[ByteStreamListener]:
+        """Bind and listen.
+
+        Args:
+            address: host and port. An empty host or ``"*"`` means all interfaces of both families; a host name with
+                several addresses binds them all. Port 0 takes a free port, the same for all of them. A host that
+                begins with ``unix:`` is the path of a unix socket; the port is then not looked at.
+
+        Raises:
+            OSError: the address cannot be bound; its ``strerror`` and the address make one line for a person.
+        """
+
+    @abstractmethod
+    async def listen_tcp_tls(
+        self, address: AddressType, *, tls_config: ServerTLSConfig, alpn_protocols: Sequence[str]
+    ) -> Sequence[ByteStreamListener]:
+        """Bind and listen with TLS.
+
+        Raises:
+            OSError: as for ``listen_tcp``.
+            ConfigurationError: certificate or key cannot be used.
+        """
+
+
+class TCPClientNetworking(ABC):
+    """Connects byte streams."""
+
+    @abstractmethod
+    async def connect_tcp(self, address: AddressType) -> ByteStream:
+        """Connect to a host name or address, racing its addresses (RFC 8305), or to ``unix:PATH``.
+
+        Raises:
+            ConnectError: no address could be reached; the message says what was tried and why it failed.
+        """
+
+    @abstractmethod
+    async def connect_tcp_tls(
+        self,
+        address: AddressType,
+        *,
+        tls_config: ClientTLSConfig,
+        alpn_protocols: Sequence[str],
+        server_name: str | None = None,
+    ) -> ByteStream:
+        """Connect, and make the TLS handshake.
+
+        Args:
+            address: as for ``connect_tcp``.
+            tls_config: whom to trust.
+            alpn_protocols: ALPN names to offer, most preferred first.
+            server_name: name for SNI and verification, when it is not the host of ``address``.
+
+        Raises:
+            ConnectError: as for ``connect_tcp``.
+            TLSHandshakeError: the handshake failed.
+            ConfigurationError: the TLS configuration cannot be used.
+        """
+
+
+class ServerNetworking(TCPServerNetworking):
+    """All that a server needs of a network."""
+
+
+class ClientNetworking(TCPClientNetworking):
+    """All that a client needs of a network."""

@@ -1,0 +1,279 @@
+"""The sans-IO interfaces: what every protocol object of this package is to its caller.
+
+A protocol is fed with what the network brought and with what the application wants, and is asked for events and for
+what the network shall carry. It never blocks, never reads a clock and never starts anything. The rules:
+
+- ``clock(now)`` tells the time before the protocol is fed; when ``get_timer()`` has come, ``clock`` is called with
+  nothing else to say. Times are ``trio.current_time()`` seconds, but any monotonic clock will do.
+- After feeding, and after every ``submit_…``, the caller takes all events from ``next_event()`` and all output.
+- ``submit_…`` either takes the whole call or raises :class:`~hface_trio.errors.LocalProtocolError` and changes nothing.
+- Nothing a peer sends makes a method raise: what the peer breaks is answered in the output, and told as events.
+- Credit: octets of :class:`~hface_trio.events.DataReceived` are held against the stream until ``acknowledge`` returns
+  them. Only data octets count; the protocol credits padding and discarded octets by itself.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from ..events import Event
+from ..models import DatagramType, HeadersType, HTTPErrorCodes
+
+__all__ = [
+    "ALPNHTTPFactory",
+    "Buffer",
+    "HTTPOverQUICClientFactory",
+    "HTTPOverQUICProtocol",
+    "HTTPOverQUICServerFactory",
+    "HTTPOverTCPFactory",
+    "HTTPOverTCPProtocol",
+    "HTTPProtocol",
+    "OutputEnd",
+]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+"""A contiguous run of octets that is not changed while it is queued."""
+
+
+class OutputEnd(enum.Enum):
+    """What shall happen to the transport once the queued output has left."""
+
+    OPEN = "open"
+    """Nothing: more output may come."""
+
+    HALF_CLOSED = "half-closed"
+    """End the output; go on reading."""
+
+    CLOSED = "closed"
+    """End the output, read on for a bounded time so that the peer can read the last answer, then close."""
+
+    ABORTED = "aborted"
+    """Drop the queued output and reset the transport, so that the peer cannot mistake this for a clean end."""
+
+
+class HTTPProtocol(ABC):
+    """One HTTP connection, without its I/O."""
+
+    @property
+    @abstractmethod
+    def http_version(self) -> str:
+        """``"1.1"``, ``"2"`` or ``"3"``."""
+
+    @property
+    @abstractmethod
+    def multiplexed(self) -> bool:
+        """Whether several streams may be open at a time."""
+
+    @property
+    @abstractmethod
+    def error_codes(self) -> HTTPErrorCodes:
+        """Codes of this HTTP version for common failures."""
+
+    @abstractmethod
+    def is_available(self) -> bool:
+        """Return whether a new stream can be opened now (client)."""
+
+    @abstractmethod
+    def has_expired(self) -> bool:
+        """Return whether no further stream can ever be opened: the connection is closed, or going to be."""
+
+    @abstractmethod
+    def get_available_stream_id(self) -> int:
+        """Return the id of the next stream to open.
+
+        The id is taken by submitting headers for it; until then the same id is returned again.
+
+        Raises:
+            LocalProtocolError: no stream can be opened now.
+        """
+
+    @abstractmethod
+    def submit_headers(self, stream_id: int, headers: HeadersType, end_stream: bool = False) -> None:
+        """Send a request head or the head of a final response.
+
+        A 101 response (HTTP/1.1) and a 2xx response to CONNECT turn the stream into a tunnel.
+        """
+
+    @abstractmethod
+    def submit_informational(self, stream_id: int, headers: HeadersType) -> None:
+        """Send an interim response, 1xx other than 101 (server)."""
+
+    @abstractmethod
+    def submit_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
+        """Send octets of a body or of a tunnel.
+
+        Raises:
+            SendCapacityError: ``data`` is longer than ``send_capacity(stream_id)``.
+        """
+
+    @abstractmethod
+    def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
+        """Send a trailer section and end the sending side of the stream."""
+
+    @abstractmethod
+    def submit_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
+        """End a stream at once in both directions. Does nothing to a stream that is over."""
+
+    @abstractmethod
+    def submit_goaway(self) -> None:
+        """Begin a graceful end: what is under way is finished, nothing new is accepted or opened."""
+
+    @abstractmethod
+    def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
+        """End the connection and all its streams."""
+
+    @abstractmethod
+    def acknowledge(self, stream_id: int, n_octets: int) -> None:
+        """Return credit for data octets that the application took. Late calls for ended streams are welcome."""
+
+    @abstractmethod
+    def send_capacity(self, stream_id: int) -> int:
+        """Return how many octets ``submit_data`` takes now.
+
+        When the capacity was used up and grows again, a :class:`~hface_trio.events.SendCapacityIncreased` says so.
+        """
+
+    @abstractmethod
+    def next_event(self) -> Event | None:
+        """Return the next event, or ``None`` when there is none for now."""
+
+    @abstractmethod
+    def clock(self, now: float) -> None:
+        """Tell the time, and do what is due by it."""
+
+    @abstractmethod
+    def get_timer(self) -> float | None:
+        """Return when ``clock`` has to be called next, or ``None``."""
+
+
+class HTTPOverTCPProtocol(HTTPProtocol):
+    """An HTTP connection over a byte stream."""
+
+    @abstractmethod
+    def connection_lost(self) -> None:
+        """Tell that the transport broke: a reset, a failed send, or TLS cut off without its closing alert."""
+
+    @abstractmethod
+    def eof_received(self) -> None:
+        """Tell that the peer ended its side in order: a FIN, or TLS close_notify."""
+
+    @abstractmethod
+    def bytes_received(self, data: bytes) -> None:
+        """Feed octets of the peer."""
+
+    @abstractmethod
+    def receive_capacity(self) -> int:
+        """Return how many octets the protocol wants to be fed at most now; 0 pauses reading.
+
+        Only versions without windows of their own ever pause. ``acknowledge`` and the ends of streams make it grow.
+        """
+
+    @abstractmethod
+    def buffers_to_send(self) -> list[Buffer]:
+        """Take all queued output as it lies, uncopied."""
+
+    def bytes_to_send(self) -> bytes:
+        """Take all queued output as one run of octets."""
+        return b"".join(self.buffers_to_send())
+
+    @property
+    @abstractmethod
+    def output_end(self) -> OutputEnd:
+        """What shall happen to the transport once the queued output has left."""
+
+
+class HTTPOverQUICProtocol(HTTPProtocol):
+    """An HTTP connection over QUIC datagrams."""
+
+    @property
+    @abstractmethod
+    def connection_ids(self) -> Sequence[bytes]:
+        """QUIC connection ids that route datagrams to this connection."""
+
+    @abstractmethod
+    def connection_lost(self) -> None:
+        """Tell that the socket is gone."""
+
+    @abstractmethod
+    def datagram_received(self, datagram: DatagramType) -> None:
+        """Feed a datagram of the peer."""
+
+    @abstractmethod
+    def datagrams_to_send(self) -> list[DatagramType]:
+        """Take all queued datagrams."""
+
+
+class HTTPOverTCPFactory(ABC):
+    """Makes protocols for connections over TCP, with or without TLS."""
+
+    @property
+    @abstractmethod
+    def alpn_protocols(self) -> Sequence[str]:
+        """ALPN names to offer, most preferred first."""
+
+    @abstractmethod
+    def __call__(self, tls_version: str | None, alpn_protocol: str | None) -> HTTPOverTCPProtocol:
+        """Make the protocol of a new connection.
+
+        Args:
+            tls_version: negotiated TLS version such as ``"TLSv1.3"``; ``None`` on cleartext connections.
+            alpn_protocol: negotiated ALPN name, or ``None``.
+        """
+
+
+class HTTPOverQUICClientFactory(ABC):
+    """Makes protocols for client connections over QUIC."""
+
+    @property
+    @abstractmethod
+    def alpn_protocols(self) -> Sequence[str]:
+        """ALPN names to offer, most preferred first."""
+
+    @abstractmethod
+    def __call__(self, *, remote_address: tuple[str, int], server_name: str) -> HTTPOverQUICProtocol:
+        """Make the protocol of a new connection."""
+
+
+class HTTPOverQUICServerFactory(ABC):
+    """Makes protocols for server connections over QUIC."""
+
+    @property
+    @abstractmethod
+    def alpn_protocols(self) -> Sequence[str]:
+        """ALPN names to accept, most preferred first."""
+
+    @abstractmethod
+    def __call__(self) -> HTTPOverQUICProtocol:
+        """Make the protocol of a new connection."""
+
+
+class ALPNHTTPFactory(HTTPOverTCPFactory):
+    """Chooses among factories by what ALPN negotiated.
+
+    Args:
+        factories: factories, most preferred first. Without ALPN (cleartext, or a peer that has none) the last one
+            is used, so HTTP/1.1 belongs there.
+
+    Raises:
+        ValueError: no factory was given.
+    """
+
+    def __init__(self, factories: Sequence[HTTPOverTCPFactory]) -> None:
+        if not factories:
+            raise ValueError("ALPNHTTPFactory needs at least one factory")
+        self._factories = tuple(factories)
+
+    @property
+    def alpn_protocols(self) -> Sequence[str]:
+        """The names of all factories, in their order."""
+        return tuple(dict.fromkeys(name for factory in self._factories for name in factory.alpn_protocols))
+
+    def __call__(self, tls_version: str | None, alpn_protocol: str | None) -> HTTPOverTCPProtocol:
+        """Make a protocol with the first factory that has the negotiated name."""
+        for factory in self._factories:
+            if alpn_protocol in factory.alpn_protocols:
+                return factory(tls_version, alpn_protocol)
+        return self._factories[-1](tls_version, alpn_protocol)
