@@ -18,8 +18,8 @@
         │   └── TLSHandshakeError    … because TLS failed
         └── ConnectionLostError      it ended before its streams did
 
-Misuse of a resource raises trio's own ``ClosedResourceError`` and ``BusyResourceError``. ``retryable`` says that the same
-request may be sent again without harm, whatever its method.
+Misuse of a resource raises trio's own ``ClosedResourceError`` and ``BusyResourceError``. ``retryable`` says that the
+same request may be sent again without harm, whatever its method.
 """
 
 from __future__ import annotations

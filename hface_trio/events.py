@@ -1,7 +1,7 @@
 """What happens on a connection, as sans-IO protocols and HTTP connections report it.
 
-Events are immutable by convention, comparable and slotted. They lie on the path of every request, so they are plain
-classes: a frozen dataclass costs three times as much to make. Each class names its fields in ``_fields``, in the order of
+Events are immutable by convention, comparable and slotted. They lie on the path of every request, so they are
+plain classes: a frozen dataclass costs three times as much to make. Each class names its fields in ``_fields``, in the order of
 its arguments. Header sections have the form of HTTP/2 on every version.
 """
 
