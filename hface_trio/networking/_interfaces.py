@@ -34,7 +34,7 @@ class ExtraAttributes:
     """What is known of a transport, typed.
 
     Args:
-        local_address: address of this side; a unix socket is its path with port 0.
+        local_address: address of this side; that of a unix socket is ``unix:`` and its path, with port 0.
         remote_address: address of the peer; the same.
         tls_version: such as ``"TLSv1.3"``; ``None`` without TLS, and before the handshake.
         cipher: name of the cipher suite; ``None`` as above.
@@ -60,10 +60,17 @@ class ByteStream(trio.abc.HalfCloseableStream):
     Receiving never waits for sending.
     """
 
+    __slots__ = ()
+
     @property
     @abstractmethod
     def extra_attributes(self) -> ExtraAttributes:
         """What is known of the transport now."""
+
+    @property
+    def unsent_octets(self) -> int:
+        """Octets that ``send_nowait`` took and the kernel has not: ciphertext that waits. 0 on plain streams."""
+        return 0
 
     async def handshake(self) -> None:
         """Do what has to be done before data flows. The TLS handshake; nothing on plain streams.
@@ -125,6 +132,8 @@ class ByteStream(trio.abc.HalfCloseableStream):
 
 class ByteStreamListener(trio.abc.Listener[ByteStream]):
     """Accepts byte streams at one address."""
+
+    __slots__ = ()
 
     @property
     @abstractmethod
