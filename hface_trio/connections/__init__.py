@@ -1,1 +1,44 @@
-"""To be written."""
+"""HTTP connections and streams on trio: where nurseries and queues live.
+
+::
+
+    connection task                            one per connection
+    ├─ reader    network → protocol → streams  never waits for an application, a full queue or a send
+    └─ serves the streams in turn (HTTP/1.1)   a cancel scope around the handler's calls
+
+A listener makes connections of accepted byte streams, an opener makes them of addresses. :class:`HTTPConnection` is the level
+of tools and proxies, :class:`HTTPStream` that of handlers and clients.
+"""
+
+from ._connection import ConnectionStatistics, HTTPConnection
+from ._context import ConnectionContext, PeerGonePolicy
+from ._ledger import Ledger, LedgerHolder
+from ._listeners import ConnectionHandler, HTTPListener, HTTPMultiListener, HTTPOverTCPListener
+from ._observer import ConnectionRecord, Observer, StreamRecord
+from ._openers import HTTPOpener, HTTPOverTCPOpener
+from ._serial_client import OpenStream
+from ._serial_server import StreamHandler
+from ._stream import DataIterator, HTTPStream, StreamStatistics
+
+__all__ = [
+    "ConnectionContext",
+    "ConnectionHandler",
+    "ConnectionRecord",
+    "ConnectionStatistics",
+    "DataIterator",
+    "HTTPConnection",
+    "HTTPListener",
+    "HTTPMultiListener",
+    "HTTPOpener",
+    "HTTPOverTCPListener",
+    "HTTPOverTCPOpener",
+    "HTTPStream",
+    "Ledger",
+    "LedgerHolder",
+    "Observer",
+    "OpenStream",
+    "PeerGonePolicy",
+    "StreamHandler",
+    "StreamRecord",
+    "StreamStatistics",
+]

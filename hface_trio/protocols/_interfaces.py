@@ -180,6 +180,14 @@ class HTTPOverTCPProtocol(HTTPProtocol):
         return b"".join(self.buffers_to_send())
 
     @property
+    def final_request(self) -> bool:
+        """Whether the peer promised that its request under way is the last: its half-close may be no departure."""
+        return False
+
+    def submit_continue(self, stream_id: int) -> None:  # noqa: B027  # most versions have nothing to do
+        """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
+
+    @property
     @abstractmethod
     def output_end(self) -> OutputEnd:
         """What shall happen to the transport once the queued output has left."""

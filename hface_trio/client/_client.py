@@ -1,0 +1,173 @@
+"""The client: requests over connections that are kept for the next one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from ..connections import ConnectionContext, HTTPConnection, Observer
+from ..errors import ConfigurationError
+from ..limits import Limits, Timeouts
+from ..models import ClientTLSConfig, HeadersType
+from ..networking import TCPClientNetworking
+from ._connect import make_opener, open_connection
+from ._exchange import Content, Exchange
+from ._response import Response
+from ._url import RequestURL
+
+__all__ = ["Client", "open_client"]
+
+_MAX_IDLE_PER_ORIGIN = 10
+_DEFAULT_BODY_OCTETS = 16 * 1024 * 1024
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+class Client:
+    """Sends requests; made by :func:`open_client`.
+
+    A connection whose exchange is complete is kept, up to ten for an origin, and used again. Redirects are not followed,
+    cookies not kept, content not decoded: what came is what is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        http_versions: Sequence[str] | None = None,
+        tls_config: ClientTLSConfig | None = None,
+        networking: TCPClientNetworking | None = None,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._tls_config = tls_config
+        self._context = ConnectionContext(limits or Limits(), timeouts or Timeouts(), observer=observer)
+        self._opener = make_opener(http_versions, networking, self._context)
+        self._manager = trio.open_nursery()
+        self._nursery: trio.Nursery | None = None
+        self._idle: dict[tuple[str, str, int], deque[HTTPConnection]] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._nursery is not None:
+            raise ConfigurationError("a client is entered once")
+        self._nursery = await self._manager.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        nursery = self._nursery
+        if nursery is not None:
+            self._idle.clear()
+            nursery.cancel_scope.cancel()
+            await self._manager.__aexit__(None, None, None)
+
+    def stream(self, method: str, url: str, *, headers: HeadersType = (), content: Content = b"") -> Exchange:
+        """Return a context manager around a request: entering it sends the request and receives the response's head.
+
+        Leaving the block ends the exchange; where it is not complete by then it is cancelled.
+
+        Args:
+            method: such as ``"GET"``.
+            url: http or https.
+            headers: fields with lower-case names.
+            content: the body; what is not small is sent while the response is received.
+
+        Raises:
+            ConfigurationError: the URL or the method cannot be used.
+            ConnectError: (on entering) no connection could be made.
+            ConnectionLostError: (on entering) the connection ended before the response began.
+
+        Cancellation: the request is cancelled, its connection closed (HTTP/1.1).
+        """
+        if not method or not _TOKEN.issuperset(method):
+            raise ConfigurationError(f"method {method!r} is not a token")
+        return Exchange(self, method, RequestURL.parse(url), headers, content)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeadersType = (),
+        content: Content = b"",
+        max_size: int = _DEFAULT_BODY_OCTETS,
+    ) -> Response:
+        """Send a request and read the whole response.
+
+        Args:
+            method, url, headers, content: as for :meth:`stream`.
+            max_size: octets of the response's body that are held in memory.
+
+        Raises:
+            BodyTooLargeError: the body is longer.
+            HfaceError: as for :meth:`stream`.
+        """
+        async with self.stream(method, url, headers=headers, content=content) as response:
+            await response.read(max_size)
+            return response
+
+    async def get(self, url: str, *, headers: HeadersType = (), max_size: int = _DEFAULT_BODY_OCTETS) -> Response:
+        """Send a GET request and read the whole response; see :meth:`request`."""
+        return await self.request("GET", url, headers=headers, max_size=max_size)
+
+    # For exchanges
+
+    async def acquire(self, url: RequestURL) -> tuple[HTTPConnection, bool]:
+        """Return a connection for one exchange, and whether it was used before."""
+        idle = self._idle.get(url.origin)
+        while idle:
+            connection = idle.pop()  # the one used last is the likeliest to be alive
+            if connection.is_available():
+                return connection, True
+        return await self.open(url), False
+
+    async def open(self, url: RequestURL) -> HTTPConnection:
+        """Open a new connection."""
+        if self._nursery is None:
+            raise ConfigurationError("use the client inside 'async with open_client() as client:'")
+        return await open_connection(self._nursery, self._opener, url, self._tls_config)
+
+    def release(self, url: RequestURL, connection: HTTPConnection) -> None:
+        """Take a connection back after an exchange: keep it if it can be used again."""
+        if connection.has_expired() or not connection.is_available():
+            return
+        idle = self._idle.setdefault(url.origin, deque())
+        while len(idle) >= _MAX_IDLE_PER_ORIGIN:
+            idle.popleft().drain()
+        idle.append(connection)
+
+
+def open_client(
+    *,
+    http_versions: Sequence[str] | None = None,
+    tls_config: ClientTLSConfig | None = None,
+    networking: TCPClientNetworking | None = None,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    observer: Observer | None = None,
+) -> Client:
+    """Return a client, to be used as ``async with open_client() as client:``; it owns a nursery for its connections.
+
+    Args:
+        http_versions: versions to speak, most preferred first; all there are unless given.
+        tls_config: whom to trust, for ``https``; the system's authorities unless given.
+        networking: the system's unless given.
+        limits: bounds on counts and sizes.
+        timeouts: bounds on what a peer may stretch.
+        observer: is told of openings and closings.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    return Client(
+        http_versions=http_versions,
+        tls_config=tls_config,
+        networking=networking,
+        limits=limits,
+        timeouts=timeouts,
+        observer=observer,
+    )

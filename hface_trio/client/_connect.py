@@ -1,0 +1,100 @@
+"""One client connection, as a single child of the caller's nursery."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import trio
+
+from ..connections import ConnectionContext, HTTPConnection, HTTPOverTCPOpener, Observer
+from ..errors import ConfigurationError
+from ..limits import Limits, Timeouts
+from ..models import ClientTLSConfig
+from ..networking import TCPClientNetworking
+from ..protocols import HTTP1ClientFactory
+from ._url import RequestURL
+
+__all__ = ["connect"]
+
+_SUPPORTED_VERSIONS = ("1.1",)
+
+
+def make_opener(
+    http_versions: Sequence[str] | None, networking: TCPClientNetworking | None, context: ConnectionContext
+) -> HTTPOverTCPOpener:
+    """Return an opener for the given HTTP versions.
+
+    Raises:
+        ConfigurationError: a version is not known, or none was given.
+    """
+    versions = _SUPPORTED_VERSIONS if http_versions is None else tuple(http_versions)
+    if not versions:
+        raise ConfigurationError("http_versions must name a version")
+    for version in versions:
+        if version not in _SUPPORTED_VERSIONS:
+            known = ", ".join(_SUPPORTED_VERSIONS)
+            raise ConfigurationError(f"HTTP version {version!r} is not supported; there is {known}")
+    factory = HTTP1ClientFactory(limits=context.limits, timeouts=context.timeouts)
+    return HTTPOverTCPOpener(factory, networking=networking, context=context)
+
+
+async def connect(
+    nursery: trio.Nursery,
+    url: str,
+    *,
+    http_versions: Sequence[str] | None = None,
+    tls_config: ClientTLSConfig | None = None,
+    networking: TCPClientNetworking | None = None,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    observer: Observer | None = None,
+) -> HTTPConnection:
+    """Open one connection in a nursery of the caller's.
+
+    The connection is one child of ``nursery`` and raises no ``Exception`` into it: what goes wrong is raised by the calls on
+    the connection and its streams. ``async with connection:`` closes it at the end of a block.
+
+    Args:
+        nursery: where the connection lives.
+        url: whose origin to connect to; its path is not looked at.
+        http_versions: versions to speak, most preferred first; all there are unless given.
+        tls_config: whom to trust, for ``https``; the system's authorities unless given.
+        networking: the system's unless given.
+        limits: bounds on counts and sizes.
+        timeouts: bounds on what a peer may stretch.
+        observer: is told of openings and closings.
+
+    Raises:
+        ConnectError: no connection could be made.
+        TLSHandshakeError: TLS failed.
+        ConfigurationError: the URL or a setting cannot be used.
+
+    Cancellation: nothing is left open.
+    """
+    context = ConnectionContext(limits or Limits(), timeouts or Timeouts(), observer=observer)
+    opener = make_opener(http_versions, networking, context)
+    return await open_connection(nursery, opener, RequestURL.parse(url), tls_config)
+
+
+async def open_connection(
+    nursery: trio.Nursery, opener: HTTPOverTCPOpener, url: RequestURL, tls_config: ClientTLSConfig | None
+) -> HTTPConnection:
+    """Open a connection with ``opener`` as one child of ``nursery``."""
+    if url.secure:
+        tls_config = tls_config or ClientTLSConfig()
+    else:
+        tls_config = None
+    connection: HTTPConnection = await nursery.start(functools.partial(_run, opener, url, tls_config))
+    return connection
+
+
+async def _run(
+    opener: HTTPOverTCPOpener,
+    url: RequestURL,
+    tls_config: ClientTLSConfig | None,
+    *,
+    task_status: trio.TaskStatus[HTTPConnection],
+) -> None:
+    connection = await opener(url.address, tls_config=tls_config)
+    await connection.run(task_status=task_status)

@@ -1,0 +1,428 @@
+"""One HTTP connection, of any version: a sans-IO protocol, a transport, and the tasks between them.
+
+A connection is used in one of two ways, decided by the first call that needs one of them: *raw*, with ``receive_event`` and
+``send_…`` by stream id, or by *streams*, with ``serve_streams`` on a server and ``open_stream`` on a client. In either case
+its tasks run inside ``async with connection:``, or in ``await nursery.start(connection.run)``.
+
+The tasks of a connection raise no ``Exception`` into the nursery they run in. What went wrong is stored, and raised by the
+calls that it concerns, each time as a new exception with the stored one as cause.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from ..errors import LocalProtocolError
+from ..events import DataReceived, Event, HeadersReceived
+from ..models import AddressType, HeadersType, HTTPErrorCodes
+from ..networking import Buffer, ByteStream, ExtraAttributes
+from ..protocols import HTTPOverTCPProtocol
+from ._context import ConnectionContext
+from ._input import EventQueue
+from ._observer import ConnectionRecord
+from ._serial_client import OpenStream, SerialClientDriver
+from ._serial_server import SerialServerDriver, StreamHandler
+from ._stream import renew
+
+__all__ = ["ConnectionStatistics", "HTTPConnection"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConnectionStatistics:
+    """Counts of one connection at one moment.
+
+    Args:
+        octets_received: of the transport, above TLS.
+        octets_sent: of the transport, above TLS.
+        buffered_octets: received and not taken by the application, or submitted and not taken by the kernel.
+        streams: streams opened so far.
+    """
+
+    octets_received: int
+    octets_sent: int
+    buffered_octets: int
+    streams: int
+
+
+class _OwnNursery:
+    """A nursery opened in one call and closed in another, for a context manager that owns one.
+
+    The tasks in it raise no exceptions, so the block's own exception leaves the block as itself.
+    """
+
+    def __init__(self) -> None:
+        self._manager = trio.open_nursery()
+        self._nursery: trio.Nursery | None = None
+
+    async def open(self) -> trio.Nursery:
+        self._nursery = await self._manager.__aenter__()
+        return self._nursery
+
+    async def close(self) -> None:
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+            await self._manager.__aexit__(None, None, None)
+
+
+class HTTPConnection:
+    """A connection that listeners and openers make.
+
+    Args:
+        protocol: the sans-IO part.
+        transport: the I/O part, its handshake made.
+        client_side: whether this process is the client.
+        context: limits and accounts; those of a connection alone unless given.
+    """
+
+    def __init__(
+        self,
+        protocol: HTTPOverTCPProtocol,
+        transport: ByteStream,
+        *,
+        client_side: bool,
+        context: ConnectionContext | None = None,
+    ) -> None:
+        self._protocol = protocol
+        self._transport = transport
+        self._client_side = client_side
+        self._context = context or ConnectionContext()
+        self._driver: SerialClientDriver | SerialServerDriver | None = None
+        self._raw: EventQueue[Event] | None = None
+        self._own_nursery: _OwnNursery | None = None
+        self._started = trio.Event()
+        self._over = trio.Event()
+        self._body_wanted: int | None = None
+        attributes = transport.extra_attributes
+        self._attributes = attributes
+        self._record = ConnectionRecord(
+            protocol.http_version,
+            client_side,
+            attributes.local_address,
+            attributes.remote_address,
+            opened_at=trio.current_time(),
+        )
+
+    def __repr__(self) -> str:
+        side = "client" if self._client_side else "server"
+        state = "over" if self._over.is_set() else "open" if self._started.is_set() else "new"
+        return f"<HTTPConnection HTTP/{self.http_version} {side} {state} remote={self.remote_address!r}>"
+
+    # What is known of it
+
+    @property
+    def http_version(self) -> str:
+        """``"1.1"``, ``"2"`` or ``"3"``."""
+        return self._protocol.http_version
+
+    @property
+    def multiplexed(self) -> bool:
+        """Whether several streams may be open at a time."""
+        return self._protocol.multiplexed
+
+    @property
+    def local_address(self) -> AddressType | None:
+        """Address of this side."""
+        return self._attributes.local_address
+
+    @property
+    def remote_address(self) -> AddressType | None:
+        """Address of the peer."""
+        return self._attributes.remote_address
+
+    @property
+    def error_codes(self) -> HTTPErrorCodes:
+        """Codes of this HTTP version for common failures."""
+        return self._protocol.error_codes
+
+    @property
+    def extra_attributes(self) -> ExtraAttributes:
+        """What is known of the transport: addresses, TLS version, ALPN, peer certificate."""
+        return self._attributes
+
+    @property
+    def draining(self) -> bool:
+        """Whether the connection finishes what is under way and takes nothing new."""
+        return self._driver is not None and self._driver.draining.is_set()
+
+    def is_available(self) -> bool:
+        """Return whether a stream could be opened now without waiting (client)."""
+        return not self._over.is_set() and self._protocol.is_available()
+
+    def has_expired(self) -> bool:
+        """Return whether no further stream can ever be opened."""
+        return self._over.is_set() or self._protocol.has_expired()
+
+    def is_fresh(self, opened_after: float) -> bool:
+        """Return whether the connection was opened after ``opened_after`` and has had no stream yet."""
+        return not self._record.streams and self._record.opened_at > opened_after
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return the counts of this moment."""
+        received, sent, buffered = self._driver.statistics() if self._driver is not None else (0, 0, 0)
+        return ConnectionStatistics(received, sent, buffered, self._record.streams)
+
+    # Its life
+
+    async def run(self, *, task_status: trio.TaskStatus[Self] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the tasks of the connection until it is over.
+
+        ``task_status`` is started with the connection itself.
+
+        Raises:
+            LocalProtocolError: it runs, or ran, already.
+
+        Cancellation: what is under way is reset, what is complete gets one bounded flush, then the transport is closed.
+        """
+        driver: SerialClientDriver | SerialServerDriver
+        if self._client_side:
+            driver = SerialClientDriver(self._protocol, self._transport, self._context, self._record)
+        else:
+            driver = SerialServerDriver(self._protocol, self._transport, self._context, self._record, None)
+            self._raw = EventQueue()
+        driver.raw = self._raw
+        await self._run(driver, task_status)
+
+    async def serve_streams(self, handler: StreamHandler) -> None:
+        """Serve requests with ``handler``, in turn or at once as the version has it, until the connection is over (server).
+
+        Args:
+            handler: called with an :class:`~hface_trio.connections.HTTPStream` for every request. What it raises is logged
+                and ends its stream only.
+
+        Raises:
+            LocalProtocolError: the connection is a client's, or runs already.
+
+        Cancellation: as for :meth:`run`.
+        """
+        if self._client_side:
+            raise LocalProtocolError("serve_streams is for servers")
+        driver = SerialServerDriver(self._protocol, self._transport, self._context, self._record, handler)
+        await self._run(driver, trio.TASK_STATUS_IGNORED)
+
+    async def _run(
+        self, driver: SerialClientDriver | SerialServerDriver, task_status: trio.TaskStatus[Self]
+    ) -> None:
+        if self._driver is not None:
+            raise LocalProtocolError("the connection runs, or ran, already")
+        self._driver = driver
+        context, record = self._context, self._record
+        context.connections.add(self)
+        if context.observer is not None:
+            context.observe(context.observer.connection_opened, record)
+        try:
+            await driver.run(started=lambda: self._set_started(task_status))
+        finally:
+            self._over.set()
+            self._started.set()
+            context.connections.discard(self)
+            record.closed_at = trio.current_time()
+            if context.observer is not None:
+                context.observe(context.observer.connection_closed, record)
+
+    def _set_started(self, task_status: trio.TaskStatus[Self]) -> None:
+        self._started.set()
+        task_status.started(self)
+
+    async def __aenter__(self) -> Self:
+        """Run the connection's tasks for the length of the block, unless they run elsewhere already."""
+        if self._driver is None:
+            self._own_nursery = _OwnNursery()
+            nursery = await self._own_nursery.open()
+            await nursery.start(self.run)
+        else:
+            await trio.lowlevel.checkpoint()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self.aclose()
+        finally:
+            if self._own_nursery is not None:
+                await self._own_nursery.close()
+
+    async def open(self) -> None:
+        """Wait until the connection's tasks run."""
+        await trio.lowlevel.checkpoint()
+        await self._started.wait()
+
+    async def aclose(self) -> None:
+        """Close the connection, resetting what is under way, and wait until it is closed.
+
+        Cancellation: the connection closes nevertheless.
+        """
+        driver = self._driver
+        if driver is None:
+            self._over.set()
+            await self._transport.aclose()
+            return
+        if not self._over.is_set():
+            driver.close()
+        await self._over.wait()
+        await trio.lowlevel.checkpoint()
+
+    def drain(self) -> None:
+        """Finish what is under way, take nothing new, then close: GOAWAY, or ``Connection: close`` on HTTP/1.1."""
+        if self._driver is not None and not self._over.is_set():
+            self._driver.drain()
+
+    # By streams
+
+    def open_stream(self, headers: HeadersType, end_stream: bool = False) -> OpenStream:
+        """Return a context manager for one exchange (client): it sends the request head and gives the stream.
+
+        Leaving the block ends the exchange; where it is not complete by then it is cancelled, which closes an HTTP/1.1
+        connection.
+
+        Args:
+            headers: ``:method``, ``:scheme``, ``:authority``, ``:path``, then fields with lower-case names.
+            end_stream: the request has no body.
+
+        Raises:
+            ConnectionLostError: (on entering) the connection is over; ``retryable`` when nothing was sent.
+            LocalProtocolError: the head is not one of a request; nothing was sent.
+
+        Cancellation: (on entering) nothing was sent.
+        Backpressure: entering waits for the connection's turn.
+        """
+        driver = self._running()
+        if not isinstance(driver, SerialClientDriver):
+            raise LocalProtocolError("open_stream is for clients")
+        if self._raw is not None:
+            raise LocalProtocolError("the connection is used raw")
+        return OpenStream(driver, headers, end_stream)
+
+    # Raw
+
+    def get_available_stream_id(self) -> int:
+        """Return the id of the next stream to open (client).
+
+        Raises:
+            LocalProtocolError: no stream can be opened now.
+        """
+        return self._protocol.get_available_stream_id()
+
+    async def send_headers(self, stream_id: int, headers: HeadersType, end_stream: bool = False) -> None:
+        """Send a request head, or the head of a response: an interim one when its status is 1xx, a final one otherwise.
+
+        Raises:
+            LocalProtocolError: HTTP does not allow it; nothing was sent.
+            ConnectionLostError: the connection is over.
+
+        Cancellation: nothing was sent.
+        """
+        driver = await self._begin_raw_send()
+        status = next((value for name, value in headers if name == b":status"), b"")
+        if status.startswith(b"1") and status != b"101":
+            self._protocol.submit_informational(stream_id, headers)
+        else:
+            self._protocol.submit_headers(stream_id, headers, end_stream)
+        driver.pump()
+        driver.resume_reading()
+
+    async def send_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
+        """Send octets of a body or a tunnel.
+
+        Raises:
+            LocalProtocolError: HTTP does not allow it; nothing was sent.
+            ConnectionLostError: the connection is over.
+
+        Backpressure: waits while more than 64 KiB is unsent.
+        Cancellation: a part may have been sent.
+        """
+        driver = await self._begin_raw_send()
+        view = memoryview(data).cast("B")
+        while True:
+            part = view[: self._protocol.send_capacity(stream_id)]
+            view = view[len(part) :]
+            self._protocol.submit_data(stream_id, part, end_stream and not view)
+            driver.pump()
+            if not view:
+                break
+            driver = await self._begin_raw_send()
+        driver.resume_reading()
+
+    async def send_trailers(self, stream_id: int, headers: HeadersType) -> None:
+        """Send trailers and end the message.
+
+        Raises, Cancellation: as for :meth:`send_headers`.
+        """
+        driver = await self._begin_raw_send()
+        self._protocol.submit_trailers(stream_id, headers)
+        driver.pump()
+        driver.resume_reading()
+
+    async def send_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
+        """End a stream at once. On HTTP/1.1 a status from 400 to 599 is answered if no response has begun.
+
+        Raises:
+            ConnectionLostError: the connection is over.
+
+        Cancellation: nothing was sent.
+        """
+        driver = await self._begin_raw_send()
+        self._protocol.submit_stream_reset(stream_id, error_code)
+        driver.pump()
+
+    async def receive_event(self, *, auto_acknowledge: bool = True) -> Event:
+        """Receive the next event.
+
+        Args:
+            auto_acknowledge: return the credit of data to the peer; otherwise :meth:`acknowledge` is the caller's to call.
+
+        Raises:
+            trio.EndOfChannel: the connection is over, and its ``ConnectionTerminated`` was received.
+            trio.BusyResourceError: another task receives.
+
+        Cancellation: nothing is taken.
+        """
+        driver = self._use_raw()
+        queue = self._raw
+        if queue is None:
+            raise LocalProtocolError("the connection is used by streams")
+        if self._body_wanted is not None:
+            self._protocol.submit_continue(self._body_wanted)
+            self._body_wanted = None
+            driver.pump()
+        event = await queue.get()
+        if isinstance(event, DataReceived):
+            if auto_acknowledge:
+                self.acknowledge(event.stream_id, len(event.data))
+        elif isinstance(event, HeadersReceived) and not event.end_stream and not self._client_side:
+            self._body_wanted = event.stream_id
+        return event
+
+    def acknowledge(self, stream_id: int, n_octets: int) -> None:
+        """Return the credit for data octets that were received with ``auto_acknowledge=False``."""
+        self._protocol.acknowledge(stream_id, n_octets)
+        self._running().resume_reading()
+
+    async def _begin_raw_send(self) -> SerialClientDriver | SerialServerDriver:
+        driver = self._use_raw()
+        await driver.output.wait_room()
+        if driver.failure is not None or self._over.is_set():
+            if driver.failure is not None:
+                raise renew(driver.failure)
+            raise trio.ClosedResourceError("the connection is closed")
+        return driver
+
+    def _use_raw(self) -> SerialClientDriver | SerialServerDriver:
+        driver = self._running()
+        if self._raw is None:
+            if self._record.streams:
+                raise LocalProtocolError("the connection is used by streams")
+            self._raw = driver.raw = EventQueue()
+            if driver.terminated is not None:
+                self._raw.put(driver.terminated)
+                self._raw.end()
+        return driver
+
+    def _running(self) -> SerialClientDriver | SerialServerDriver:
+        if self._driver is None:
+            raise LocalProtocolError("the connection does not run: use 'async with connection:' or start connection.run")
+        return self._driver

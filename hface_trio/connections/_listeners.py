@@ -1,0 +1,298 @@
+"""Listeners: from a bound socket to running HTTP connections.
+
+A listener owns one accept task per socket and hands each connection to a task of its own. Accepting never waits for a
+connection: handshakes are made in the connection's task, a bounded number at a time and each under its deadline. Nothing
+that happens on one connection ends the listener.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import trio
+
+from ..errors import HfaceError
+from ..limits import Limits
+from ..models import AddressType, ServerTLSConfig
+from ..networking import ByteStream, ByteStreamListener, DepartureWatch, SystemNetworking, TCPServerNetworking
+from ..protocols import HTTPOverTCPFactory
+from ._connection import HTTPConnection
+from ._context import ConnectionContext, logger
+from ._serial_server import StreamHandler
+
+__all__ = ["ConnectionHandler", "HTTPListener", "HTTPMultiListener", "HTTPOverTCPListener"]
+
+ConnectionHandler: TypeAlias = Callable[[HTTPConnection], Awaitable[object]]
+"""What serves a connection: an asynchronous function of one argument, which runs the connection."""
+
+
+class HTTPListener(ABC):
+    """Accepts HTTP connections."""
+
+    @property
+    @abstractmethod
+    def addresses(self) -> Sequence[AddressType]:
+        """The bound addresses, with real ports."""
+
+    @abstractmethod
+    async def serve(
+        self,
+        connection_handler: ConnectionHandler,
+        *,
+        handler_nursery: trio.Nursery | None = None,
+        task_status: trio.TaskStatus[Sequence[AddressType]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept connections and run ``connection_handler`` for each, in a task of its own.
+
+        Args:
+            connection_handler: called with each new connection, before anything was read from it; it has to run the
+                connection. What it raises is logged and ends its connection only.
+            handler_nursery: where the connections' tasks live; a nursery of this call unless given. With one of your
+                own, cancelling this call stops accepting and lets connections go on; a
+                :class:`~hface_trio.networking.DepartureWatch` should run there, or departures behind unread data go
+                unnoticed.
+            task_status: started with the bound addresses.
+
+        Returns when the listener is closed, and (without ``handler_nursery``) its connections are over.
+        """
+
+    async def serve_streams(
+        self,
+        stream_handler: StreamHandler,
+        *,
+        handler_nursery: trio.Nursery | None = None,
+        task_status: trio.TaskStatus[Sequence[AddressType]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept connections and serve their requests with ``stream_handler``; otherwise as :meth:`serve`."""
+
+        async def serve_connection(connection: HTTPConnection) -> None:
+            await connection.serve_streams(stream_handler)
+
+        await self.serve(serve_connection, handler_nursery=handler_nursery, task_status=task_status)
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Stop listening. Connections that were accepted go on."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Admission:
+    """Counts open connections, in all and by peer address, against the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_host: Counter[str] = Counter()
+        self._count = 0
+        self.refused = 0
+
+    def admit(self, host: str) -> bool:
+        if self._count >= self._limits.connections or self._by_host[host] >= self._limits.connections_per_address:
+            self.refused += 1
+            return False
+        self._count += 1
+        self._by_host[host] += 1
+        return True
+
+    def release(self, host: str) -> None:
+        self._count -= 1
+        self._by_host[host] -= 1
+        if not self._by_host[host]:
+            del self._by_host[host]
+
+
+class HTTPOverTCPListener(HTTPListener):
+    """Accepts connections over TCP, with or without TLS; made by :meth:`create`."""
+
+    def __init__(
+        self,
+        protocol_factory: HTTPOverTCPFactory,
+        listeners: Sequence[ByteStreamListener],
+        *,
+        context: ConnectionContext | None = None,
+    ) -> None:
+        self._protocol_factory = protocol_factory
+        self._listeners = tuple(listeners)
+        self._context = context or ConnectionContext()
+        self._admission = _Admission(self._context.limits)
+        handshakes = self._context.limits.handshakes
+        self._handshakes = trio.CapacityLimiter(handshakes if handshakes == math.inf else int(handshakes))
+
+    @classmethod
+    async def create(
+        cls,
+        protocol_factory: HTTPOverTCPFactory,
+        address: AddressType,
+        *,
+        tls_config: ServerTLSConfig | None = None,
+        networking: TCPServerNetworking | None = None,
+        context: ConnectionContext | None = None,
+    ) -> Self:
+        """Bind and listen.
+
+        Args:
+            protocol_factory: makes the protocols of connections.
+            address: host and port; what they may be stands at ``TCPServerNetworking.listen_tcp``.
+            tls_config: speak TLS with this configuration; cleartext without one.
+            networking: the system's unless given.
+            context: limits and accounts; those of this listener alone unless given.
+
+        Raises:
+            OSError: the address cannot be bound.
+            ConfigurationError: the TLS configuration cannot be used.
+        """
+        networking = networking or SystemNetworking()
+        if tls_config is None:
+            listeners = await networking.listen_tcp(address)
+        else:
+            listeners = await networking.listen_tcp_tls(
+                address, tls_config=tls_config, alpn_protocols=protocol_factory.alpn_protocols
+            )
+        return cls(protocol_factory, listeners, context=context)
+
+    @property
+    def addresses(self) -> Sequence[AddressType]:
+        """The bound addresses, with real ports."""
+        return tuple(listener.address for listener in self._listeners)
+
+    @property
+    def connections_refused(self) -> int:
+        """Connections that were closed when accepted, for being too many."""
+        return self._admission.refused
+
+    async def serve(
+        self,
+        connection_handler: ConnectionHandler,
+        *,
+        handler_nursery: trio.Nursery | None = None,
+        task_status: trio.TaskStatus[Sequence[AddressType]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept connections; see :meth:`HTTPListener.serve`."""
+        async with trio.open_nursery() as watchers:
+            if handler_nursery is None:
+                await watchers.start(DepartureWatch().run)
+            async with trio.open_nursery() as own_nursery:
+                for listener in self._listeners:
+                    own_nursery.start_soon(
+                        self._accept, listener, connection_handler, handler_nursery or own_nursery
+                    )
+                task_status.started(self.addresses)
+            watchers.cancel_scope.cancel()
+
+    async def _accept(
+        self, listener: ByteStreamListener, connection_handler: ConnectionHandler, nursery: trio.Nursery
+    ) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except trio.ClosedResourceError:
+                return
+            address = stream.extra_attributes.remote_address
+            host = address[0] if address is not None else ""
+            if self._admission.admit(host):
+                nursery.start_soon(self._serve_connection, stream, host, connection_handler)
+            else:
+                stream.abort()
+
+    async def _serve_connection(self, stream: ByteStream, host: str, connection_handler: ConnectionHandler) -> None:
+        try:
+            connection = await self._open_connection(stream)
+            if connection is not None:
+                await connection_handler(connection)
+        except Exception:
+            logger.exception("a connection from %s failed", host or "a peer")
+        except BaseExceptionGroup as group:
+            failures, rest = group.split(Exception)
+            if failures is not None:
+                logger.error("a connection from %s failed", host or "a peer", exc_info=failures)  # noqa: TRY400
+            if rest is not None:
+                raise rest from None
+        finally:
+            stream.abort()  # harmless after an orderly close
+            self._admission.release(host)
+
+    async def _open_connection(self, stream: ByteStream) -> HTTPConnection | None:
+        """Make the handshake, which a peer may break at will: not worth a line in the log."""
+        try:
+            with trio.fail_after(self._context.timeouts.handshake_seconds):
+                async with self._handshakes:
+                    await stream.handshake()
+        except (HfaceError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
+            logger.debug("handshake with %r failed: %s", stream.extra_attributes.remote_address, exc)
+            return None
+        attributes = stream.extra_attributes
+        protocol = self._protocol_factory(attributes.tls_version, attributes.alpn_protocol)
+        return HTTPConnection(protocol, stream, client_side=False, context=self._context)
+
+    async def aclose(self) -> None:
+        """Stop listening. Connections that were accepted go on."""
+        for listener in self._listeners:
+            await listener.aclose()
+        await trio.lowlevel.checkpoint()
+
+
+class HTTPMultiListener(HTTPListener):
+    """Serves several listeners as one.
+
+    Args:
+        listeners: the listeners, all of them closed and served together.
+    """
+
+    def __init__(self, listeners: Sequence[HTTPListener]) -> None:
+        self._listeners = tuple(listeners)
+
+    @classmethod
+    async def create(cls, makers: Sequence[Callable[[], Awaitable[HTTPListener]]]) -> Self:
+        """Make listeners one after the other; when one fails, close those made before and raise what it raised.
+
+        Args:
+            makers: asynchronous functions without arguments, such as ``functools.partial(HTTPOverTCPListener.create, …)``.
+        """
+        listeners: list[HTTPListener] = []
+        try:
+            for make in makers:
+                listeners.append(await make())  # noqa: PERF401  # those made before a failure have to be closed
+        except BaseException:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                for listener in listeners:
+                    await listener.aclose()
+            raise
+        return cls(listeners)
+
+    @property
+    def addresses(self) -> Sequence[AddressType]:
+        """The bound addresses of all listeners."""
+        return tuple(address for listener in self._listeners for address in listener.addresses)
+
+    async def serve(
+        self,
+        connection_handler: ConnectionHandler,
+        *,
+        handler_nursery: trio.Nursery | None = None,
+        task_status: trio.TaskStatus[Sequence[AddressType]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve all listeners; see :meth:`HTTPListener.serve`."""
+        async with trio.open_nursery() as nursery:
+            for listener in self._listeners:
+                await nursery.start(
+                    functools.partial(listener.serve, connection_handler, handler_nursery=handler_nursery)
+                )
+            task_status.started(self.addresses)
+
+    async def aclose(self) -> None:
+        """Close all listeners."""
+        for listener in self._listeners:
+            await listener.aclose()
+        await trio.lowlevel.checkpoint()

@@ -1,0 +1,74 @@
+"""Openers: from an address to a client's HTTP connection."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from ..models import AddressType, ClientTLSConfig
+from ..networking import SystemNetworking, TCPClientNetworking
+from ..protocols import HTTPOverTCPFactory
+from ._connection import HTTPConnection
+from ._context import ConnectionContext
+
+__all__ = ["HTTPOpener", "HTTPOverTCPOpener"]
+
+
+class HTTPOpener(ABC):
+    """Opens HTTP connections."""
+
+    @abstractmethod
+    async def __call__(
+        self, address: AddressType, *, tls_config: ClientTLSConfig | None = None, server_name: str | None = None
+    ) -> HTTPConnection:
+        """Connect, and make the handshake; the connection's tasks do not run yet.
+
+        Args:
+            address: host and port.
+            tls_config: speak TLS with this configuration; cleartext without one.
+            server_name: name for SNI and verification, when it is not the host of ``address``.
+
+        Raises:
+            ConnectError: no connection could be made.
+            TLSHandshakeError: TLS failed.
+            ConfigurationError: the TLS configuration cannot be used.
+
+        Cancellation: nothing is left open.
+        """
+
+
+class HTTPOverTCPOpener(HTTPOpener):
+    """Opens HTTP/1.1 connections over TCP, with or without TLS.
+
+    Args:
+        protocol_factory: makes the protocols of connections.
+        networking: the system's unless given.
+        context: limits and accounts; those of this opener alone unless given.
+    """
+
+    def __init__(
+        self,
+        protocol_factory: HTTPOverTCPFactory,
+        *,
+        networking: TCPClientNetworking | None = None,
+        context: ConnectionContext | None = None,
+    ) -> None:
+        self._protocol_factory = protocol_factory
+        self._networking = networking or SystemNetworking()
+        self._context = context or ConnectionContext()
+
+    async def __call__(
+        self, address: AddressType, *, tls_config: ClientTLSConfig | None = None, server_name: str | None = None
+    ) -> HTTPConnection:
+        """Connect; see :meth:`HTTPOpener.__call__`."""
+        if tls_config is None:
+            stream = await self._networking.connect_tcp(address)
+        else:
+            stream = await self._networking.connect_tcp_tls(
+                address,
+                tls_config=tls_config,
+                alpn_protocols=self._protocol_factory.alpn_protocols,
+                server_name=server_name,
+            )
+        attributes = stream.extra_attributes
+        protocol = self._protocol_factory(attributes.tls_version, attributes.alpn_protocol)
+        return HTTPConnection(protocol, stream, client_side=True, context=self._context)

@@ -1,0 +1,138 @@
+"""The rules of a message's sending side, the same on every version.
+
+A message is a head, data, and an end; the end comes with the head, with data or as trailers. What the rules refuse raises
+:class:`~hface_trio.errors.LocalProtocolError` before anything is submitted. Sources: RFC 9110 §6.4.1 (which messages have
+no content), §8.6 (Content-Length), §9.3.2 (HEAD), §9.3.6 (CONNECT), §15.2 (1xx).
+"""
+
+from __future__ import annotations
+
+from ..errors import LocalProtocolError
+from ..models import HeadersType
+
+__all__ = ["SendingRules", "content_length_of", "status_of"]
+
+
+def status_of(headers: HeadersType) -> int:
+    """Return the status of a response head.
+
+    Raises:
+        LocalProtocolError: there is no valid ``:status``.
+    """
+    for name, value in headers:
+        if name == b":status":
+            if len(value) == 3 and value.isdigit() and value >= b"100":
+                return int(value)
+            raise LocalProtocolError(f":status must be three digits from 100, got {value!r}")
+    raise LocalProtocolError("a response needs a :status field")
+
+
+def content_length_of(headers: HeadersType) -> int | None:
+    """Return the length a head declares, or ``None``.
+
+    Raises:
+        LocalProtocolError: the field is malformed, or there are several.
+    """
+    length: int | None = None
+    for name, value in headers:
+        if name == b"content-length":
+            if length is not None or not value.isdigit() or len(value) > 19:
+                raise LocalProtocolError(f"content-length must be one number, got {value!r}")
+            length = int(value)
+    return length
+
+
+class SendingRules:
+    """What may be sent next on one stream.
+
+    Args:
+        head_request: the response answers a HEAD request: its body is dropped, its content-length stays.
+    """
+
+    __slots__ = ("_bodiless", "_head_request", "_remaining", "broken", "ended", "head_sent", "tunnel")
+
+    def __init__(self, *, head_request: bool = False) -> None:
+        self.head_sent = False
+        """A final head was submitted."""
+        self.ended = False
+        """END_STREAM was submitted."""
+        self.broken = False
+        """A send was cut off part-way: nothing more can be sent."""
+        self.tunnel = False
+        self._head_request = head_request
+        self._remaining: int | None = None
+        self._bodiless = False
+
+    def response_head(self, headers: HeadersType, status: int, end_stream: bool, *, connect: bool) -> None:
+        """Check the head of a final response and note what it promises."""
+        self._before_head()
+        if status < 200 and status != 101:
+            raise LocalProtocolError(f"{status} is not a final status; use send_informational")
+        tunnel = status == 101 or (connect and status < 300)
+        length = content_length_of(headers)
+        if tunnel:
+            if length is not None:
+                raise LocalProtocolError("a response that opens a tunnel has no content-length")
+            self._note_head(None, end_stream)
+            self.tunnel = True
+            return
+        self._bodiless = self._head_request or status in {204, 304}
+        if status == 204 and length is not None:
+            raise LocalProtocolError("a 204 response has no content-length")
+        if end_stream and length and not self._bodiless:
+            raise LocalProtocolError(f"content-length is {length}, but the response ends with its head")
+        self._note_head(None if self._bodiless else length, end_stream)
+
+    def request_head(self, headers: HeadersType, end_stream: bool) -> None:
+        """Check a request head and note what it promises."""
+        self._before_head()
+        length = content_length_of(headers)
+        if end_stream and length:
+            raise LocalProtocolError(f"content-length is {length}, but the request ends with its head")
+        self._note_head(length, end_stream)
+
+    def informational(self, status: int) -> None:
+        """Check that an interim response may be sent."""
+        if not 100 <= status < 200 or status == 101:
+            raise LocalProtocolError(f"an informational response has a status from 100 to 199 but 101, got {status}")
+        self._before_head()
+
+    def data(self, n_octets: int, end_stream: bool) -> bool:
+        """Check that data may be sent; return whether it is to be sent, or dropped (HEAD)."""
+        self._after_head()
+        if self._bodiless:
+            if n_octets and not self._head_request:
+                raise LocalProtocolError("responses with status 204 and 304 have no body")
+        elif self._remaining is not None:
+            if n_octets > self._remaining:
+                raise LocalProtocolError(f"body is longer than its content-length, by {n_octets - self._remaining}")
+            if end_stream and n_octets < self._remaining:
+                raise LocalProtocolError(f"body is shorter than its content-length, by {self._remaining - n_octets}")
+            self._remaining -= n_octets
+        if end_stream:
+            self.ended = True
+        return not self._bodiless
+
+    def trailers(self) -> None:
+        """Check that trailers may be sent."""
+        self._after_head()
+        if self.tunnel:
+            raise LocalProtocolError("a tunnel has no trailers")
+        if self._remaining:
+            raise LocalProtocolError(f"body is shorter than its content-length, by {self._remaining}")
+        self.ended = True
+
+    def _before_head(self) -> None:
+        if self.head_sent:
+            raise LocalProtocolError("the head was sent already")
+
+    def _after_head(self) -> None:
+        if not self.head_sent:
+            raise LocalProtocolError("the head has to be sent first")
+        if self.ended:
+            raise LocalProtocolError("the message was ended already")
+
+    def _note_head(self, length: int | None, end_stream: bool) -> None:
+        self.head_sent = True
+        self.ended = end_stream
+        self._remaining = length

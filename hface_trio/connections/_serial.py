@@ -1,0 +1,516 @@
+"""A connection whose streams run one after the other: HTTP/1.1.
+
+Two tasks: a reader (network → protocol → streams), and the task the connection runs in, which serves the streams in turn on
+a server and only waits for the end otherwise. There is no writer: what is submitted leaves at once, see
+:mod:`~hface_trio.connections._output`. The rules:
+
+- The protocol is fed and asked synchronously (:meth:`SerialDriver.pump`), by whichever task has something for it.
+- The reader never waits for application code. It stops reading while the protocol wants no octets, and then learns of the
+  peer's departure from the transport.
+- One lazily moved deadline around the reader stands for all timers of the connection: moving it later costs nothing, since
+  an early wake-up only looks again.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..errors import ConnectionLostError, HfaceError, RemoteProtocolError, StreamResetError
+from ..events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    StreamEvent,
+    StreamReset,
+    StreamResetReceived,
+)
+from ..models import AddressType, HeadersType
+from ..protocols import HTTPOverTCPProtocol, OutputEnd
+from ._context import ConnectionContext
+from ._driver import StreamDriver
+from ._input import EventQueue
+from ._observer import ConnectionRecord, StreamRecord
+from ._output import SEND_BUFFER_OCTETS, SerialOutput
+from ._stream import HTTPStream
+from ._wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from ..networking import Buffer, ByteStream, ExtraAttributes
+
+__all__ = ["SerialDriver"]
+
+READ_OCTETS = 64 * 1024
+_SLICE_OCTETS = 128 * 1024
+_EOF_PASSES = 4
+"""Scheduler passes between seeing the peer's FIN and telling so: a handler that answers without waiting has answered then.
+The FIN of ``printf … | nc -N`` comes with the request."""
+
+
+class SerialDriver(StreamDriver):
+    """What the server's and the client's side of a serial connection share."""
+
+    def __init__(
+        self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
+    ) -> None:
+        self.protocol = protocol
+        self.transport = transport
+        self.context = context
+        self.record = record
+        self.http_version = protocol.http_version
+        self.draining = trio.Event()
+        self.raw: EventQueue[Event] | None = None
+        self.terminated: ConnectionTerminated | None = None
+        self.failure: HfaceError | None = None
+        self.octets_received = 0
+        self.output: SerialOutput
+        self._nursery: trio.Nursery
+        self._attributes = transport.extra_attributes
+        self._receiving: HTTPStream | None = None
+        self._attention = Wakeup()
+        self._resume = Wakeup()
+        self._paused = False
+        self._input_ended = False
+        self._half_closed = False
+        self._closed = False
+        self._last_octet_at = 0.0
+        self._departure_deadline = math.inf
+
+    # The connection's own life
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Run the connection until it is over; call ``started`` when it runs. Raises nothing but cancellation."""
+        self.protocol.clock(trio.current_time())
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self.output = SerialOutput(
+                    self.transport,
+                    nursery,
+                    self.context.ledger,
+                    self.context.timeouts.write_progress_seconds,
+                    self._output_failed,
+                )
+                nursery.start_soon(self._read)
+                started()
+                await self._main()
+                if not self._is_aborted():
+                    await self.output.wait_flushed()
+                nursery.cancel_scope.cancel()
+            await self._close_in_order()
+        finally:
+            with trio.move_on_after(self.context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
+                await self._close_at_once()
+            self._end()
+
+    @abstractmethod
+    async def _main(self) -> None:
+        """Serve, or wait, until the connection is to be closed."""
+
+    async def _wait_over(self) -> None:
+        while not self.is_over():
+            await self._attention.wait()
+
+    def is_over(self) -> bool:
+        """Return whether nothing more can happen on this connection."""
+        return self.terminated is not None or self.protocol.output_end is not OutputEnd.OPEN or self.output.failed
+
+    def drain(self) -> None:
+        """Finish what is under way and take nothing more."""
+        if not self.draining.is_set():
+            self.draining.set()
+            self.protocol.submit_goaway()
+            self.pump()
+
+    def close(self, error_code: int = 0) -> None:
+        """End the connection and what is under way on it."""
+        self.protocol.submit_close(error_code)
+        self.pump()
+        self._attention.wake()
+
+    def statistics(self) -> tuple[int, int, int]:
+        """Return octets received, sent and buffered."""
+        buffered = self.output.ledger_octets + (self._receiving.ledger_octets if self._receiving else 0)
+        return self.octets_received, self.output.octets_sent, buffered
+
+    # The protocol
+
+    def pump(self) -> None:
+        """Take everything the protocol has: events to where they belong, output to the transport."""
+        protocol = self.protocol
+        while (event := protocol.next_event()) is not None:
+            self._dispatch(event)
+        if buffers := protocol.buffers_to_send():
+            self.output.push(buffers)
+        if (end := protocol.output_end) is not OutputEnd.OPEN:
+            self._end_output(end)
+
+    def _dispatch(self, event: Event) -> None:
+        if isinstance(event, ConnectionTerminated):
+            self._terminate(event)
+        elif self.raw is not None:
+            if isinstance(event, DataReceived) and not event.data and not event.end_stream:
+                return
+            self.raw.put(event)
+        elif isinstance(event, StreamReset):
+            self._stream_lost(event)
+        elif isinstance(event, StreamEvent):
+            self._dispatch_stream(event)
+
+    @abstractmethod
+    def _dispatch_stream(self, event: StreamEvent) -> None:
+        """Hand an event to its stream."""
+
+    def _feed(self, event: StreamEvent) -> None:
+        stream = self._receiving
+        if stream is None or stream.stream_id != event.stream_id or stream.over:
+            if isinstance(event, DataReceived):  # nobody will take it: the credit goes back at once
+                self.protocol.acknowledge(event.stream_id, len(event.data))
+            return
+        stream.feed(event)
+        if isinstance(event, DataReceived):
+            self.context.ledger.adjust(stream, len(event.data))
+
+    def _stream_lost(self, event: StreamReset) -> None:
+        stream = self._receiving
+        if stream is None or stream.stream_id != event.stream_id or stream.over:
+            return
+        if isinstance(event, StreamResetReceived):
+            cause: HfaceError = self._lost_error("the peer closed the connection", event.error_code, stream)
+        else:
+            cause = StreamResetError(
+                "the peer broke the protocol, or was too slow", error_code=event.error_code, stream_id=stream.stream_id
+            )
+        stream.fail(cause)
+        self._peer_gone(stream)
+
+    def _lost_error(self, message: str, error_code: int, stream: HTTPStream) -> HfaceError:
+        return StreamResetError(message, error_code=error_code, stream_id=stream.stream_id)
+
+    def _peer_gone(self, stream: HTTPStream) -> None:
+        """Let the application hear of a peer that abandoned the exchange."""
+
+    def _terminate(self, event: ConnectionTerminated) -> None:
+        if self.terminated is None:
+            self.terminated = event
+            self.record.error_code = event.error_code
+            self.record.message = event.message
+            self.failure = ConnectionLostError(
+                event.message or "the connection was closed", error_code=event.error_code or None
+            )
+            if event.error_code:
+                self.failure.__cause__ = RemoteProtocolError(event.message or "", error_code=event.error_code)
+        if self.raw is not None:
+            self.raw.put(event)
+            self.raw.end()
+        self._attention.wake()
+
+    def _output_failed(self, exc: Exception) -> None:
+        if self.failure is None:
+            self.failure = ConnectionLostError(f"the connection broke while sending: {exc}")
+            self.failure.__cause__ = exc
+        self.protocol.connection_lost()
+        self.pump()
+        self._attention.wake()
+
+    def _end_output(self, end: OutputEnd) -> None:
+        if end is OutputEnd.ABORTED:
+            self.output.close()
+            self.transport.abort()
+        elif not self._half_closed:
+            self._half_closed = True
+            self._nursery.start_soon(self._half_close)
+        if end is not OutputEnd.HALF_CLOSED:
+            self._attention.wake()
+
+    async def _half_close(self) -> None:
+        await self.output.wait_flushed()
+        if not self.output.failed:
+            try:
+                await self.transport.send_eof()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+                self._output_failed(exc)
+
+    # The reader
+
+    async def _read(self) -> None:
+        self._last_octet_at = trio.current_time()
+        while True:
+            with trio.CancelScope(deadline=self._next_deadline()) as scope:
+                await self._read_until_over(scope)
+                return
+            self._time_passed()
+
+    async def _read_until_over(self, scope: trio.CancelScope) -> None:
+        protocol = self.protocol
+        while self.terminated is None:
+            n_octets = 0 if self._input_ended else protocol.receive_capacity()
+            if n_octets > 0:
+                self._departure_deadline = math.inf
+                await self._read_once(min(n_octets, READ_OCTETS))
+            else:
+                await self._pause()
+            deadline = self._next_deadline()
+            if deadline < scope.deadline:
+                scope.deadline = deadline
+
+    async def _read_once(self, max_octets: int) -> None:
+        protocol = self.protocol
+        try:
+            data = await self.transport.receive_some(max_octets)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            self._input_ended = True
+            if self.failure is None:
+                self.failure = ConnectionLostError(f"the connection broke: {exc}")
+                self.failure.__cause__ = exc
+            protocol.connection_lost()
+            self.pump()
+            return
+        now = self._last_octet_at = trio.current_time()
+        protocol.clock(now)
+        if data:
+            self.octets_received += len(data)
+            protocol.bytes_received(data)
+        else:
+            self._input_ended = True
+            for _ in range(_EOF_PASSES):
+                await trio.lowlevel.checkpoint()
+            protocol.eof_received()
+        self.pump()
+
+    async def _pause(self) -> None:
+        self._paused = True
+        if not self._input_ended:
+            self.transport.watch_departure(self._departed)
+        try:
+            await self._resume.wait()
+        finally:
+            self._paused = False
+            self.transport.unwatch_departure()
+
+    def _departed(self) -> None:
+        """Take note that the peer is gone behind octets that nobody reads."""
+        stream = self._receiving
+        if not self._paused or stream is None or stream.tunnel:
+            return
+        grace = self.context.timeouts.half_close_grace_seconds if self.protocol.final_request else 0
+        self._departure_deadline = trio.current_time() + grace
+        self._resume.wake()
+
+    def _next_deadline(self) -> float:
+        timer = self.protocol.get_timer()
+        deadline = min(self._body_deadline(), self._departure_deadline)
+        return deadline if timer is None else min(timer, deadline)
+
+    def _body_deadline(self) -> float:
+        return math.inf
+
+    def _body_late(self) -> None:
+        """Act on a body that made no progress."""
+
+    def _time_passed(self) -> None:
+        now = trio.current_time()
+        self.protocol.clock(now)
+        if now >= self._departure_deadline:
+            self._departure_deadline = math.inf
+            self._input_ended = True
+            self.protocol.connection_lost()
+        elif now >= self._body_deadline():
+            self._body_late()
+        self.pump()
+
+    # The end
+
+    def _is_aborted(self) -> bool:
+        return self.output.failed or self.protocol.output_end is OutputEnd.ABORTED
+
+    async def _close_in_order(self) -> None:
+        """Close; a server half-closes first and reads on for a while, so that the peer can read the last answer."""
+        if self._is_aborted():
+            self.transport.abort()
+        elif self.record.client_side:
+            await self.transport.aclose()
+        else:
+            with trio.move_on_after(self.context.timeouts.linger_seconds):
+                await self._linger()
+            await self.transport.aclose()
+        self._closed = True
+
+    async def _linger(self) -> None:
+        try:
+            if not self._half_closed:
+                await self.transport.send_eof()
+            while not self._input_ended:
+                self._input_ended = not await self.transport.receive_some(READ_OCTETS)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._input_ended = True  # nobody is left to read the answer
+
+    async def _close_at_once(self) -> None:
+        """Close a connection that was cancelled: what is complete may still leave, what is not ends in a reset."""
+        if self._closed:
+            return
+        self._closed = True
+        self.protocol.submit_close()
+        while self.protocol.next_event() is not None:
+            pass  # the streams are told below: nothing of the application runs any more
+        buffers = self.protocol.buffers_to_send()
+        if self._is_aborted():
+            self.transport.abort()
+            return
+        try:
+            for buffer in [*self.output.take_pending(), *buffers]:
+                await self.transport.send_all(buffer)
+            await self.transport.aclose()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.transport.abort()
+        except trio.Cancelled:
+            self.transport.abort()
+            raise
+
+    def _end(self) -> None:
+        self.output.close()
+        self.record.octets_received = self.octets_received
+        self.record.octets_sent = self.output.octets_sent
+        if self.failure is None:
+            self.failure = ConnectionLostError("the connection was closed here")
+        stream = self._receiving
+        if stream is not None and not stream.over:
+            stream.fail(self._lost_error(self.failure.message, 0, stream))
+        if self.raw is not None:
+            if self.terminated is None:
+                self.raw.put(ConnectionTerminated(0, self.failure.message))
+            self.raw.end()
+
+    # Streams
+
+    def open_record(self, stream: HTTPStream) -> None:
+        """Tell the observer of a stream."""
+        self.record.streams += 1
+        observer = self.context.observer
+        if observer is not None:
+            stream.record = StreamRecord(
+                self.record,
+                stream.stream_id,
+                stream.method,
+                stream.scheme,
+                stream.authority,
+                stream.path,
+                trio.current_time(),
+            )
+            self.context.observe(observer.stream_opened, stream.record)
+
+    def close_stream(self, stream: HTTPStream) -> None:
+        """Forget a stream: the one place where that happens."""
+        stream.over = True
+        if n_octets := stream.discard_input():
+            self.protocol.acknowledge(stream.stream_id, n_octets)
+        self.context.ledger.release(stream)
+        if self._receiving is stream:
+            self._receiving = None
+        record, observer = stream.record, self.context.observer
+        if record is not None and observer is not None:
+            record.closed_at = trio.current_time()
+            record.status = stream.status
+            record.body_octets_received = stream.body_octets_received
+            record.body_octets_sent = stream.body_octets_sent
+            if not (stream.rules.ended and stream.input_ended) or stream.rules.broken:
+                record.error_code = stream.cause.error_code or 0 if stream.cause is not None else 0
+            self.context.observe(observer.stream_closed, record)
+
+    def resume_reading(self) -> None:
+        """Let the reader look again whether there is something to read."""
+        if self._paused:
+            self.pump()
+            self._resume.wake()
+
+    # What streams ask for
+
+    @property
+    def extra_attributes(self) -> ExtraAttributes:
+        """What is known of the transport."""
+        return self._attributes
+
+    @property
+    def local_address(self) -> AddressType | None:
+        """Address of this side."""
+        return self._attributes.local_address
+
+    @property
+    def remote_address(self) -> AddressType | None:
+        """Address of the peer."""
+        return self._attributes.remote_address
+
+    async def wait_sendable(self, stream: HTTPStream) -> None:
+        """Wait until at most 64 KiB is unsent."""
+        await self.output.wait_room()
+
+    def submit_headers(self, stream: HTTPStream, headers: HeadersType, end_stream: bool) -> None:
+        """Submit a head."""
+        self.protocol.submit_headers(stream.stream_id, headers, end_stream)
+
+    def submit_informational(self, stream: HTTPStream, headers: HeadersType) -> None:
+        """Submit an interim head."""
+        self.protocol.submit_informational(stream.stream_id, headers)
+
+    def submit_trailers(self, stream: HTTPStream, headers: HeadersType) -> None:
+        """Submit trailers."""
+        self.protocol.submit_trailers(stream.stream_id, headers)
+
+    def transmit(self, stream: HTTPStream) -> None:
+        """Let leave what was submitted."""
+        self.pump()
+        self.resume_reading()
+
+    async def send_data(self, stream: HTTPStream, data: Buffer, end_stream: bool) -> None:
+        """Submit data in slices, each when little is unsent."""
+        protocol, output = self.protocol, self.output
+        view: Buffer = data
+        n_octets = len(data)
+        if isinstance(data, memoryview):
+            view = data.cast("B") if data.format != "B" or data.ndim != 1 else data
+            n_octets = len(view)
+        if n_octets > _SLICE_OCTETS:
+            view = memoryview(view)
+        start = 0
+        try:
+            while True:
+                end = min(start + _SLICE_OCTETS, n_octets)
+                last = end == n_octets
+                protocol.submit_data(
+                    stream.stream_id, view if last and not start else view[start:end], end_stream and last
+                )
+                self.pump()
+                start = end
+                if output.unsent_octets > SEND_BUFFER_OCTETS:
+                    await output.wait_room()
+                elif not last:
+                    await trio.lowlevel.checkpoint()
+                if last:
+                    break
+                stream.raise_if_unsendable()
+        except trio.Cancelled:
+            stream.rules.broken = start < n_octets or not end_stream
+            raise
+        self.resume_reading()
+
+    async def flush(self, stream: HTTPStream) -> None:
+        """Wait until the kernel has everything."""
+        await self.output.wait_flushed()
+        if self.output.failed:
+            stream.raise_if_unsendable()
+
+    def acknowledge(self, stream: HTTPStream, n_octets: int) -> None:
+        """Return credit, and read on if reading was paused."""
+        self.context.ledger.adjust(stream, -n_octets)
+        self.protocol.acknowledge(stream.stream_id, n_octets)
+        self.resume_reading()
+
+    def reset(self, stream: HTTPStream, error_code: int) -> None:
+        """End the stream, and with it the connection."""
+        self.protocol.submit_stream_reset(stream.stream_id, error_code)
+        self.pump()
+        self._attention.wake()

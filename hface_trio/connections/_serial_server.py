@@ -1,0 +1,183 @@
+"""The server's side of a serial connection: one long-lived task serves the streams in turn.
+
+One cancel scope stands around all handler calls of a connection. That is exact, because on HTTP/1.1 a cancelled handler is
+the end of its connection: there is no other handler that the scope could hit.
+
+Each handler call starts from a copy of the context that the connection started with. The copy is made before the task
+parks: a task's new context counts from its next step.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import trio
+
+from ..errors import BodyTooLargeError, HfaceError, StreamResetError
+from ..events import HeadersReceived, StreamEvent
+from ..networking import ByteStream
+from ..protocols import HTTPOverTCPProtocol
+from ._context import ConnectionContext, logger
+from ._observer import ConnectionRecord
+from ._serial import SerialDriver
+from ._stream import HTTPStream
+
+__all__ = ["SerialServerDriver", "StreamHandler", "log_handler_failure"]
+
+StreamHandler: TypeAlias = Callable[[HTTPStream], Awaitable[object]]
+"""What serves a stream: an asynchronous function of one argument."""
+
+
+def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
+    """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
+    if stream.cause is not None and isinstance(exc, HfaceError | trio.BrokenResourceError):
+        logger.debug("handler of %r ended with its stream: %s", stream, exc)
+    else:
+        logger.error("handler of %r failed", stream, exc_info=exc)
+
+
+class SerialServerDriver(SerialDriver):
+    """Serves streams with a handler."""
+
+    def __init__(
+        self,
+        protocol: HTTPOverTCPProtocol,
+        transport: ByteStream,
+        context: ConnectionContext,
+        record: ConnectionRecord,
+        handler: StreamHandler | None,
+    ) -> None:
+        super().__init__(protocol, transport, context, record)
+        self._handler = handler
+        self._ready: HTTPStream | None = None
+        self._serving: HTTPStream | None = None
+        self._scope = trio.CancelScope()
+
+    async def _main(self) -> None:
+        handler = self._handler
+        if handler is None:
+            await self._wait_over()
+            return
+        base = contextvars.copy_context()
+        task = trio.lowlevel.current_task()
+        try:
+            with self._scope:
+                while True:
+                    task.context = base.copy()
+                    if (stream := await self._next_stream()) is None:
+                        break
+                    await self._serve(stream, handler)
+        finally:
+            if (stream := self._serving or self._ready) is not None:
+                self._finish(stream, None)
+
+    async def _next_stream(self) -> HTTPStream | None:
+        if self._ready is not None:
+            await trio.lowlevel.checkpoint()
+        while self._ready is None:
+            if self.is_over():
+                return None
+            await self._attention.wait()
+        stream, self._ready = self._ready, None
+        return stream
+
+    async def _serve(self, stream: HTTPStream, handler: StreamHandler) -> None:
+        self._serving = stream
+        context = self.context
+        if stream.cause is not None:  # the peer left before its turn came
+            self._finish(stream, None)
+            return
+        context.handlers += 1
+        timeout = context.timeouts.handler_seconds
+        if timeout != math.inf:
+            self._scope.deadline = trio.current_time() + timeout
+        failure: BaseException | None = None
+        try:
+            await handler(stream)
+        except Exception as exc:  # noqa: BLE001  # the barrier: no handler may end its server
+            failure = exc
+        except BaseExceptionGroup as group:
+            failures, rest = group.split(Exception)
+            if rest is not None:
+                if failures is not None:
+                    log_handler_failure(stream, failures)
+                raise
+            failure = failures
+        finally:
+            context.handlers -= 1
+            self._scope.deadline = math.inf
+        if failure is not None:
+            log_handler_failure(stream, failure)
+        elif not stream.rules.ended and stream.cause is None and not self._scope.cancel_called:
+            logger.error("handler of %r returned without finishing its response", stream)
+        self._finish(stream, failure)
+
+    def _finish(self, stream: HTTPStream, failure: BaseException | None) -> None:
+        """Settle what a handler left behind."""
+        self._serving = None
+        rules = stream.rules
+        if (not rules.ended or rules.broken) and stream.cause is None:
+            if self._scope.cancel_called or (failure is None and not rules.broken and rules.head_sent):
+                code = 0
+            elif isinstance(failure, BodyTooLargeError):
+                code = 413
+            else:
+                code = 500
+            stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
+            self.protocol.submit_stream_reset(stream.stream_id, code)
+        self.close_stream(stream)
+        self.pump()
+        self.resume_reading()
+
+    def _dispatch_stream(self, event: StreamEvent) -> None:
+        if not isinstance(event, HeadersReceived):
+            self._feed(event)
+            return
+        stream = HTTPStream(
+            self, event.stream_id, event.headers, client_side=False, request_ended=event.end_stream
+        )
+        context = self.context
+        if self._handler is None or context.handlers >= context.limits.handlers or not context.ledger.accepts_streams:
+            self.protocol.submit_stream_reset(event.stream_id, 503)
+            return
+        self._receiving = self._ready = stream
+        self.open_record(stream)
+        if context.draining and not self.draining.is_set():
+            self.draining.set()
+            self.protocol.submit_goaway()
+        self._attention.wake()
+
+    def _peer_gone(self, stream: HTTPStream) -> None:
+        if stream is self._serving and not stream.rules.ended and self.context.on_peer_gone == "cancel":
+            self._scope.cancel(reason=str(stream.cause))
+
+    def cancel(self, stream: HTTPStream) -> None:
+        """Cancel the handler that serves ``stream`` now."""
+        if stream is self._serving:
+            self._scope.cancel(reason="HTTPStream.cancel was called")
+
+    def before_receive(self, stream: HTTPStream) -> None:
+        """Say 100 if the client waits for it."""
+        if not stream.body_octets_received:
+            self.protocol.submit_continue(stream.stream_id)
+            self.pump()
+
+    def _body_deadline(self) -> float:
+        stream = self._receiving
+        if stream is None or stream.input_ended or stream.tunnel or self._input_ended:
+            return math.inf
+        timeout = self.context.timeouts.body_progress_seconds
+        if (since := stream.waiting_since) is None:
+            # Nobody waits: whoever begins to wait later is late no sooner than this.
+            return trio.current_time() + timeout
+        return max(since, self._last_octet_at) + timeout
+
+    def _body_late(self) -> None:
+        stream = self._receiving
+        if stream is not None:
+            stream.fail(StreamResetError("the request body made no progress", error_code=408))
+            self.protocol.submit_stream_reset(stream.stream_id, 408)
+            self._peer_gone(stream)

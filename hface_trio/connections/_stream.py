@@ -1,0 +1,543 @@
+"""One HTTP exchange: what a handler serves and what a client's request is.
+
+A stream is a receive channel of events with a sending side. Its rules hold on every version and on both sides:
+
+- What arrived before a reset is delivered first; then ``receive`` raises. After the peer's END_STREAM it raises
+  ``trio.EndOfChannel``.
+- Credit returns to the peer when an event is received, so a stream nobody reads holds up its own peer, nothing else.
+- One task may receive while another one sends. A second one gets ``trio.BusyResourceError``.
+- Every ``send_…`` is a checkpoint first. ``Cancelled`` from it means that nothing was taken; only ``send_data`` may be cut
+  off part-way, and then the sending side is broken: ``trio.BrokenResourceError`` from there on, and no clean end on the wire.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import trio
+
+from ..errors import BodyTooLargeError, HfaceError, LocalProtocolError, SendingStoppedError, StreamResetError
+from ..events import DataReceived, HeadersReceived, InformationalReceived, StreamEvent, TrailersReceived
+from ..models import AddressType, HeadersType
+from ._input import EventQueue
+from ._rules import SendingRules, status_of
+
+if TYPE_CHECKING:
+    from ..networking import Buffer, ExtraAttributes
+    from ._driver import StreamDriver
+    from ._observer import StreamRecord
+
+__all__ = ["DataIterator", "HTTPStream", "StreamStatistics", "http_date"]
+
+_E = TypeVar("_E", bound=HfaceError)
+
+DEFAULT_BODY_OCTETS = 1024 * 1024
+"""What ``read_body`` takes unless told otherwise: room for forms and documents, not for uploads."""
+
+
+class _DateCache:
+    """The value of a ``date`` field, made once a second."""
+
+    second = -1
+    value = b""
+
+
+def http_date() -> bytes:
+    """Return the wall-clock time as a ``Date`` value (RFC 9110 §6.6.1)."""
+    second = int(time.time())
+    if second != _DateCache.second:
+        _DateCache.second = second
+        _DateCache.value = email.utils.formatdate(second, usegmt=True).encode()
+    return _DateCache.value
+
+
+def renew(error: _E) -> _E:
+    """Return a new exception like ``error``, with it as cause, so that every waiter raises one of its own."""
+    fresh = type(error)(error.message, error_code=error.error_code, stream_id=error.stream_id)
+    if fresh.retryable != error.retryable:
+        fresh.retryable = error.retryable
+    fresh.__cause__ = error
+    return fresh
+
+
+class StreamStatistics:
+    """Counts of one stream at one moment.
+
+    Args:
+        body_octets_received: body octets that arrived.
+        body_octets_sent: body octets submitted.
+        buffered_octets: received octets that wait for the application.
+    """
+
+    __slots__ = ("body_octets_received", "body_octets_sent", "buffered_octets")
+
+    def __init__(self, body_octets_received: int, body_octets_sent: int, buffered_octets: int) -> None:
+        self.body_octets_received = body_octets_received
+        self.body_octets_sent = body_octets_sent
+        self.buffered_octets = buffered_octets
+
+    def __repr__(self) -> str:
+        return (
+            f"StreamStatistics(body_octets_received={self.body_octets_received}, "
+            f"body_octets_sent={self.body_octets_sent}, buffered_octets={self.buffered_octets})"
+        )
+
+
+class DataIterator:
+    """Iterates over the body of a stream; made by :meth:`HTTPStream.iter_data`.
+
+    A class and no generator: leaving the loop frees it at once, whatever the event loop is doing.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: HTTPStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            try:
+                event = await self._stream.receive()
+            except trio.EndOfChannel:
+                raise StopAsyncIteration from None
+            if isinstance(event, DataReceived) and event.data:
+                return event.data
+
+
+class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
+    """One exchange of a request and a response.
+
+    A handler gets it with the request's head read; a client gets it with the request's head sent. As an asynchronous
+    iterator it yields the events that follow; :meth:`iter_data` yields only the body.
+
+    Header names and values, and the attributes made of them, are bytes as they came.
+    """
+
+    __slots__ = (
+        "_cause",
+        "_driver",
+        "_input",
+        
+        "_sending",
+        "_shed_code",
+        "authority",
+        "body_octets_received",
+        "body_octets_sent",
+        "client_side",
+        "headers",
+        "informational",
+        "input_ended",
+        "ledger_octets",
+        "method",
+        "over",
+        "path",
+        "protocol",
+        "record",
+        "response_headers",
+        "rules",
+        "scheme",
+        "status",
+        "stream_id",
+        "trailers",
+        "tunnel",
+        "upgrade",
+    )
+
+    def __init__(
+        self, driver: StreamDriver, stream_id: int, headers: HeadersType, *, client_side: bool, request_ended: bool
+    ) -> None:
+        self._driver = driver
+        self.stream_id = stream_id
+        self.headers = headers
+        self.client_side = client_side
+        self.method = b""
+        self.scheme = b""
+        self.authority = b""
+        self.path = b""
+        self.protocol: bytes | None = None
+        self.upgrade: bytes | None = None
+        for name, value in headers:
+            if name == b":method":
+                self.method = value
+            elif name == b":scheme":
+                self.scheme = value
+            elif name == b":authority":
+                self.authority = value
+            elif name == b":path":
+                self.path = value
+            elif name == b":protocol":
+                self.protocol = value
+            elif name == b"upgrade":
+                self.upgrade = value
+        self.response_headers: HeadersType | None = None
+        self.status: int | None = None
+        self.informational: list[HeadersType] = []
+        self.trailers: HeadersType | None = None
+        self.tunnel = False
+        self.rules = SendingRules(head_request=self.method == b"HEAD" and not client_side)
+        self.input_ended = request_ended and not client_side
+        self.over = False
+        self.ledger_octets = 0
+        self.body_octets_received = 0
+        self.body_octets_sent = 0
+        self._input: EventQueue[StreamEvent] = EventQueue()
+        if self.input_ended:
+            self._input.end()
+        self._cause: HfaceError | None = None
+        self._sending = False
+        self._shed_code = 503
+        self.record: StreamRecord | None = None
+
+    def __repr__(self) -> str:
+        side = "client" if self.client_side else "server"
+        return f"<HTTPStream {self.stream_id} {side} {self.method!r} {self.authority!r} {self.path!r}>"
+
+    # What is known of it
+
+    @property
+    def http_version(self) -> str:
+        """``"1.1"``, ``"2"`` or ``"3"``."""
+        return self._driver.http_version
+
+    @property
+    def draining(self) -> trio.Event:
+        """Set when the server shuts down: time to come to an end, or to tell the peer to reconnect."""
+        return self._driver.draining
+
+    @property
+    def extra_attributes(self) -> ExtraAttributes:
+        """What is known of the transport: addresses, TLS version, peer certificate."""
+        return self._driver.extra_attributes
+
+    @property
+    def local_address(self) -> AddressType | None:
+        """Address of this side."""
+        return self._driver.local_address
+
+    @property
+    def remote_address(self) -> AddressType | None:
+        """Address of the peer."""
+        return self._driver.remote_address
+
+    @property
+    def cause(self) -> HfaceError | None:
+        """Why the stream failed, if it did: to be read where a handler catches its cancellation."""
+        return self._cause
+
+    def statistics(self) -> StreamStatistics:
+        """Return the counts of this moment."""
+        return StreamStatistics(self.body_octets_received, self.body_octets_sent, self.ledger_octets)
+
+    # Receiving
+
+    async def receive(self) -> StreamEvent:
+        """Receive the next event and return its credit to the peer.
+
+        Returns:
+            On a client first ``InformationalReceived`` and ``HeadersReceived``; on both sides ``DataReceived`` and
+            ``TrailersReceived``.
+
+        Raises:
+            trio.EndOfChannel: the peer's message is complete and taken.
+            StreamResetError: the stream was reset.
+            ConnectionLostError: its connection ended (client).
+            trio.BusyResourceError: another task receives.
+
+        Cancellation: nothing is taken.
+        """
+        if not self.input_ended:
+            self._driver.before_receive(self)
+        event = await self._input.get()
+        if isinstance(event, DataReceived):
+            self._driver.acknowledge(self, len(event.data))
+        elif isinstance(event, HeadersReceived):
+            self._take_head(event)
+        elif isinstance(event, TrailersReceived):
+            self.trailers = event.headers
+        elif isinstance(event, InformationalReceived):
+            self.informational.append(event.headers)
+        return event
+
+    async def receive_response(self) -> HeadersReceived:
+        """Receive up to the head of the final response; interim ones collect in ``informational`` (client).
+
+        Raises:
+            LocalProtocolError: called on a server, or a second time.
+            HfaceError: as for :meth:`receive`.
+        """
+        if not self.client_side or self.response_headers is not None:
+            raise LocalProtocolError("the head of a response is received once, by a client", stream_id=self.stream_id)
+        while True:
+            event = await self.receive()
+            if isinstance(event, HeadersReceived):
+                return event
+
+    def iter_data(self) -> DataIterator:
+        """Iterate over the octets of the body as they arrive; trailers are found in ``trailers`` behind it.
+
+        Raises:
+            HfaceError: as for :meth:`receive`.
+        """
+        return DataIterator(self)
+
+    async def read_body(self, max_size: int = DEFAULT_BODY_OCTETS) -> bytes:
+        """Read the whole body.
+
+        Args:
+            max_size: octets; the bound of what is held in memory.
+
+        Raises:
+            BodyTooLargeError: the body is longer. A handler that lets it pass answers 413.
+            HfaceError: as for :meth:`receive`.
+        """
+        chunks: list[bytes] = []
+        n_octets = 0
+        async for chunk in self.iter_data():
+            n_octets += len(chunk)
+            if n_octets > max_size:
+                raise BodyTooLargeError(f"the body is longer than {max_size} octets", stream_id=self.stream_id)
+            chunks.append(chunk)
+        if not chunks:
+            await trio.lowlevel.checkpoint()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    # Sending
+
+    async def send_headers(self, headers: HeadersType, end_stream: bool = False) -> None:
+        """Send the head of the final response (server).
+
+        Args:
+            headers: ``(b":status", b"…")`` first, then fields with lower-case names. ``date`` is added unless given. A
+                101 (HTTP/1.1), or a 2xx answer to CONNECT, makes the stream a tunnel.
+            end_stream: the response has no body.
+
+        Raises:
+            LocalProtocolError: HTTP does not allow it; nothing was sent.
+            StreamResetError: the peer is gone.
+
+        Cancellation: nothing was sent.
+        """
+        self._check_server("send_headers")
+        async with _Sending(self):
+            self._submit_response(headers, end_stream)
+            self._driver.transmit(self)
+
+    async def send_informational(self, headers: HeadersType) -> None:
+        """Send an interim response, such as 103 (server).
+
+        Raises, Cancellation: as for :meth:`send_headers`.
+        """
+        self._check_server("send_informational")
+        async with _Sending(self):
+            self.rules.informational(status_of(headers))
+            self._driver.submit_informational(self, headers)
+            self._driver.transmit(self)
+
+    async def send_data(self, data: Buffer, end_stream: bool = False) -> None:
+        """Send octets of the body, or of the tunnel.
+
+        Args:
+            data: any length. It is not copied: do not change it before the call returns and :meth:`flush` has.
+            end_stream: nothing follows. In a tunnel this half-closes.
+
+        Raises:
+            LocalProtocolError: HTTP does not allow it; nothing was sent.
+            SendingStoppedError: the peer reads no more.
+            StreamResetError: the peer is gone.
+            trio.BrokenResourceError: an earlier send was cut off.
+
+        Backpressure: returns when at most 64 KiB of the stream is unsent.
+        Cancellation: may have sent a part; the sending side is broken then.
+        """
+        async with _Sending(self):
+            await self._send_data(data, end_stream)
+
+    async def send_trailers(self, headers: HeadersType) -> None:
+        """Send trailers and end the message.
+
+        Raises, Cancellation: as for :meth:`send_headers`.
+        """
+        async with _Sending(self):
+            ended = self.rules.ended
+            self.rules.trailers()
+            try:
+                self._driver.submit_trailers(self, headers)
+            except LocalProtocolError:
+                self.rules.ended = ended
+                raise
+            self._driver.transmit(self)
+
+    async def send_response(self, status: int, headers: HeadersType = (), body: Buffer = b"") -> None:
+        """Send a whole response (server); ``content-length`` is added.
+
+        Args:
+            status: from 200 to 599.
+            headers: fields with lower-case names, without ``:status``.
+            body: the whole body. The answer to a HEAD request keeps its length and drops it.
+
+        Raises, Cancellation: as for :meth:`send_data`.
+        """
+        self._check_server("send_response")
+        async with _Sending(self):
+            section = [(b":status", b"%d" % status), *headers]
+            n_octets = memoryview(body).nbytes
+            if status not in {204, 304} and not any(name == b"content-length" for name, _ in headers):
+                section.append((b"content-length", b"%d" % n_octets))
+            elif n_octets and status in {204, 304}:
+                raise LocalProtocolError(f"a {status} ({HTTPStatus(status).phrase}) response has no body")
+            if not n_octets or self.method == b"HEAD":
+                self._submit_response(section, end_stream=True)
+                self._driver.transmit(self)
+            else:
+                self._submit_response(section, end_stream=False)
+                await self._send_data(body, end_stream=True)
+
+    async def flush(self) -> None:
+        """Wait until everything sent so far has been handed to the kernel.
+
+        Raises:
+            HfaceError: the peer is gone.
+        """
+        await trio.lowlevel.checkpoint()
+        await self._driver.flush(self)
+
+    def reset(self, error_code: int = 0) -> None:
+        """End the exchange at once.
+
+        Args:
+            error_code: code of the HTTP version. On HTTP/1.1 a status from 400 to 599 is answered, if no response has
+                begun; in any case the connection ends.
+        """
+        if not self.over:
+            self.fail(StreamResetError("the stream was reset here", error_code=error_code, stream_id=self.stream_id))
+            self._driver.reset(self, error_code)
+
+    def cancel(self) -> None:
+        """Cancel the handler of this stream (server). What this looks like on the wire stands in the design."""
+        self._driver.cancel(self)
+
+    async def aclose(self) -> None:
+        """Be done with the stream: reset it, unless both messages are complete."""
+        if not (self.rules.ended and self.input_ended):
+            self.reset()
+        await trio.lowlevel.checkpoint()
+
+    # For the connection
+
+    def feed(self, event: StreamEvent) -> None:
+        """Hand in what the peer sent."""
+        if isinstance(event, DataReceived):
+            self.body_octets_received += len(event.data)
+            if event.data or not event.end_stream:
+                self._input.put(event)
+            if event.end_stream:
+                self.input_ended = True
+                self._input.end()
+            return
+        self._input.put(event)
+        if isinstance(event, TrailersReceived) or (isinstance(event, HeadersReceived) and event.end_stream):
+            self.input_ended = True
+            self._input.end()
+
+    def fail(self, cause: HfaceError) -> None:
+        """End the stream with an error, behind what has arrived. The first cause stays."""
+        if self._cause is None:
+            self._cause = cause
+            self._input.fail(self._make_failure(cause))
+
+    def shed(self) -> None:
+        """Give up what is buffered: the ledger's last resort."""
+        self._input.clear()
+        self.reset(self._shed_code)
+        self._driver.cancel(self)
+
+    def discard_input(self) -> int:
+        """Drop what nobody will receive any more; return the octets, whose credit is the caller's to return."""
+        return self._input.clear()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when a task waits for the peer, or ``None``."""
+        return self._input.waiting_since if self._input.waiting else None
+
+    def raise_if_unsendable(self) -> None:
+        """Raise what keeps this stream from sending, if anything does."""
+        if self._cause is not None and not isinstance(self._cause, SendingStoppedError):
+            raise renew(self._cause)
+        if self.rules.broken:
+            raise trio.BrokenResourceError("an earlier send on this stream was cut off")
+        if self._cause is not None:
+            raise renew(self._cause)
+        if self.over:
+            raise trio.ClosedResourceError("the stream is over")
+
+    # Inside
+
+    def _make_failure(self, cause: HfaceError) -> Callable[[], Exception]:
+        return lambda: renew(cause)
+
+    def _take_head(self, event: HeadersReceived) -> None:
+        self.response_headers = event.headers
+        self.status = status_of(event.headers)
+        if self.status == 101 or (self.method == b"CONNECT" and self.status < 300):
+            self.tunnel = self.rules.tunnel = True
+
+    def _check_server(self, what: str) -> None:
+        if self.client_side:
+            raise LocalProtocolError(f"{what} is for servers", stream_id=self.stream_id)
+
+    def _submit_response(self, headers: HeadersType, end_stream: bool) -> None:
+        status = status_of(headers)
+        rules = self.rules
+        rules.response_head(headers, status, end_stream, connect=self.method == b"CONNECT")
+        if not any(name == b"date" for name, _ in headers):
+            headers = [*headers, (b"date", http_date())]
+        try:
+            self._driver.submit_headers(self, headers, end_stream)
+        except LocalProtocolError:
+            rules.head_sent = rules.ended = rules.tunnel = False
+            raise
+        self.status = status
+        self.tunnel = rules.tunnel
+
+    async def _send_data(self, data: Buffer, end_stream: bool) -> None:
+        n_octets = memoryview(data).nbytes
+        if self.rules.data(n_octets, end_stream):
+            self.body_octets_sent += n_octets
+            await self._driver.send_data(self, data, end_stream)
+        elif end_stream:
+            await self._driver.send_data(self, b"", end_stream=True)
+
+
+class _Sending:
+    """Holds the sending side of a stream for one task, after the checkpoint that every send begins with."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: HTTPStream) -> None:
+        self._stream = stream
+
+    async def __aenter__(self) -> None:
+        stream = self._stream
+        if stream._sending:  # noqa: SLF001
+            raise trio.BusyResourceError("another task sends on this stream")
+        stream._sending = True  # noqa: SLF001
+        try:
+            await stream._driver.wait_sendable(stream)  # noqa: SLF001
+            stream.raise_if_unsendable()
+        except BaseException:
+            stream._sending = False  # noqa: SLF001
+            raise
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stream._sending = False  # noqa: SLF001

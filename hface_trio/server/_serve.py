@@ -1,0 +1,209 @@
+"""The server: endpoints, one nursery for everything, and an orderly end.
+
+::
+
+    serve()
+    ├─ departure watch          one task
+    └─ connections              one nursery
+       ├─ acceptors             one task a socket
+       └─ one task a connection
+
+Shutting down closes the sockets, tells every connection to come to an end, waits for the grace to pass, and cancels what is
+left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import trio
+
+from ..connections import (
+    ConnectionContext,
+    HTTPOverTCPListener,
+    Ledger,
+    Observer,
+    PeerGonePolicy,
+    StreamHandler,
+)
+from ..errors import ConfigurationError
+from ..limits import Limits, Timeouts
+from ..models import ServerTLSConfig
+from ..networking import DepartureWatch, ServerNetworking, SystemNetworking
+from ..protocols import HTTP1ServerFactory
+from ._endpoint import Endpoint
+
+__all__ = ["Server", "ServerStatistics", "serve"]
+
+_FRESH_SECONDS = 1.0
+"""A connection younger than this may have its first request on the way when the server shuts down."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """Counts of a server at one moment.
+
+    Args:
+        connections: open connections.
+        connections_refused: connections closed when accepted, for being too many.
+        handlers: handlers that run.
+        buffered_octets: octets that all buffers hold.
+        peak_buffered_octets: the most they ever held.
+    """
+
+    connections: int
+    connections_refused: int
+    handlers: int
+    buffered_octets: int
+    peak_buffered_octets: int
+
+
+class Server:
+    """A running server; made by :func:`serve`, which hands it to ``task_status``."""
+
+    def __init__(self, context: ConnectionContext, listeners: Sequence[tuple[Endpoint, HTTPOverTCPListener]]) -> None:
+        self._context = context
+        self._listeners = tuple(listeners)
+        self._scope = trio.CancelScope()
+        self._over = trio.Event()
+        self.draining = trio.Event()
+        """Set when the server began to shut down."""
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """The bound endpoints, with real ports; several for an endpoint with several addresses."""
+        bound: list[Endpoint] = []
+        for endpoint, listener in self._listeners:
+            for host, port in listener.addresses:
+                bound.append(Endpoint(endpoint.scheme, f"unix:{host}" if endpoint.is_unix else host, port))  # noqa: PERF401
+        return bound
+
+    def statistics(self) -> ServerStatistics:
+        """Return the counts of this moment."""
+        context = self._context
+        return ServerStatistics(
+            connections=len(context.connections),
+            connections_refused=sum(listener.connections_refused for _, listener in self._listeners),
+            handlers=context.handlers,
+            buffered_octets=context.ledger.buffered_octets,
+            peak_buffered_octets=context.ledger.peak_octets,
+        )
+
+    async def shutdown(self, grace_seconds: float = math.inf) -> None:
+        """Stop listening, let what is under way finish, then end.
+
+        Every handler finds ``stream.draining`` set at once; idle connections are closed, the others with their last answer.
+        Handlers that still run when the grace has passed are cancelled. Returns when the server is over.
+
+        Args:
+            grace_seconds: for all of it.
+
+        Cancellation: what has begun goes on; call again to wait, or with another grace.
+        """
+        self.draining.set()
+        self._context.draining = True
+        for _, listener in self._listeners:
+            await listener.aclose()
+        with trio.move_on_after(grace_seconds):
+            fresh = self._drain(trio.current_time() - _FRESH_SECONDS)
+            if fresh:
+                with trio.move_on_after(min(_FRESH_SECONDS, grace_seconds / 2)):
+                    await self._over.wait()
+                self._drain(math.inf)
+            await self._over.wait()
+        self._scope.cancel(reason="the grace of the shutdown has passed")
+        await self._over.wait()
+
+    def _drain(self, fresh_since: float) -> bool:
+        """Drain connections; leave those alone that have had no request yet and are young. Return whether there are any."""
+        fresh = False
+        for connection in list(self._context.connections):
+            if connection.is_fresh(fresh_since):
+                fresh = True
+            else:
+                connection.drain()
+        return fresh
+
+    async def _run(self, handler: StreamHandler, task_status: trio.TaskStatus[Server]) -> None:
+        try:
+            async with trio.open_nursery() as watchers:
+                await watchers.start(DepartureWatch().run)
+                async with trio.open_nursery() as connections:
+                    self._scope = connections.cancel_scope
+                    async with trio.open_nursery() as acceptors:
+                        for _, listener in self._listeners:
+                            serve_streams = functools.partial(
+                                listener.serve_streams, handler, handler_nursery=connections
+                            )
+                            await acceptors.start(serve_streams)
+                        task_status.started(self)
+                watchers.cancel_scope.cancel()
+        finally:
+            self._over.set()
+
+
+async def serve(
+    handler: StreamHandler,
+    endpoints: str | Endpoint | Sequence[str | Endpoint],
+    *,
+    tls_config: ServerTLSConfig | None = None,
+    networking: ServerNetworking | None = None,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    observer: Observer | None = None,
+    on_peer_gone: PeerGonePolicy = "cancel",
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve requests until the server is shut down or cancelled.
+
+    Args:
+        handler: an asynchronous function; called with an ``HTTPStream`` for every request, in a task that belongs to the
+            request. What it raises is logged, answered with 500 where nothing was answered yet, and goes no further.
+        endpoints: where to listen: URLs such as ``"http://localhost:8080"``, see :meth:`Endpoint.parse`.
+        tls_config: certificate and key for ``https`` endpoints.
+        networking: the system's unless given.
+        limits: bounds on counts and sizes.
+        timeouts: bounds on what a peer may stretch.
+        observer: is told of openings and closings.
+        on_peer_gone: ``"cancel"`` cancels the handler of a request whose peer is gone; with ``"raise"`` it hears of it at
+            its next call on the stream.
+        task_status: started with the :class:`Server` when all endpoints are bound.
+
+    Raises:
+        ConfigurationError: an endpoint or the TLS configuration cannot be used.
+        OSError: an endpoint cannot be bound.
+
+    Cancellation: connections are closed at once; :meth:`Server.shutdown` is the orderly way.
+    """
+    if isinstance(endpoints, str | Endpoint):
+        endpoints = [endpoints]
+    parsed = [Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint for endpoint in endpoints]
+    if not parsed:
+        raise ConfigurationError("a server needs an endpoint to listen on")
+    limits, timeouts = limits or Limits(), timeouts or Timeouts()
+    context = ConnectionContext(
+        limits, timeouts, Ledger(limits.buffered_octets), observer=observer, on_peer_gone=on_peer_gone
+    )
+    factory = HTTP1ServerFactory(limits=limits, timeouts=timeouts)
+    networking = networking or SystemNetworking()
+    listeners: list[tuple[Endpoint, HTTPOverTCPListener]] = []
+    try:
+        for endpoint in parsed:
+            if endpoint.secure and tls_config is None:
+                raise ConfigurationError(f"{endpoint} needs a tls_config with a certificate")
+            listener = await HTTPOverTCPListener.create(
+                factory,
+                endpoint.address,
+                tls_config=tls_config if endpoint.secure else None,
+                networking=networking,
+                context=context,
+            )
+            listeners.append((endpoint, listener))
+        await Server(context, listeners)._run(handler, task_status)  # noqa: SLF001
+    finally:
+        with trio.move_on_after(1, shield=True):  # a deadline, though closing does not wait
+            for _, listener in listeners:
+                await listener.aclose()
