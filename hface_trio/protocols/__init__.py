@@ -1,1 +1,34 @@
-"""To be written."""
+"""The sans-IO layer: what HTTP means, on every version, without a socket, a task or a clock."""
+
+from __future__ import annotations
+
+from ._interfaces import (
+    ALPNHTTPFactory,
+    Buffer,
+    HTTPOverQUICClientFactory,
+    HTTPOverQUICProtocol,
+    HTTPOverQUICServerFactory,
+    HTTPOverTCPFactory,
+    HTTPOverTCPProtocol,
+    HTTPProtocol,
+    OutputEnd,
+)
+from ._registry import EngineGroup, ProtocolRegistry, protocol_registry
+from .http1 import HTTP1ClientFactory, HTTP1ServerFactory
+
+__all__ = [
+    "ALPNHTTPFactory",
+    "Buffer",
+    "EngineGroup",
+    "HTTP1ClientFactory",
+    "HTTP1ServerFactory",
+    "HTTPOverQUICClientFactory",
+    "HTTPOverQUICProtocol",
+    "HTTPOverQUICServerFactory",
+    "HTTPOverTCPFactory",
+    "HTTPOverTCPProtocol",
+    "HTTPProtocol",
+    "OutputEnd",
+    "ProtocolRegistry",
+    "protocol_registry",
+]

@@ -1,0 +1,249 @@
+"""The client's end of an HTTP/1.1 connection.
+
+One exchange at a time: a new request can be submitted once the request and the response before it are complete and both
+sides keep the connection. Octets that no request asked for end the connection, since nothing tells whose they are.
+
+A reset closes the connection: HTTP/1.1 has no other way to stop a server from sending.
+
+Source: RFC 9112 §6.3 (body length), §8 (incomplete messages), §9 (connection); RFC 9110 §7.8, §9.3.6, §15.2.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ...errors import LocalProtocolError
+from ...events import DataReceived, HeadersReceived, InformationalReceived, StreamResetReceived, StreamResetSent
+from ...limits import Limits, Timeouts
+from ...models import HeadersType
+from .._interfaces import OutputEnd
+from ._body import ChunkedFramer, LengthFramer, UntilCloseFramer
+from ._codec import ClientCodec, ResponseHead
+from ._connection import HTTP1Connection
+from ._exchange import Exchange, Receiving, Sending
+from ._framing import Framing, message_framing
+from ._front import response_scanner, trailer_scanner
+from ._h11 import H11ClientCodec
+from ._inbound import translate_response
+from ._outbound import check_request
+from ._refusal import Refusal
+
+__all__ = ["H11ClientProtocol", "HTTP1Client"]
+
+# RFC 9110 §8.6: the methods for which a server may expect content, so that its absence is declared
+_CONTENT_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
+_MINOR_VERSION_OFFSET = len("HTTP/1.")
+
+
+class HTTP1Client(HTTP1Connection):
+    """The client's end of a connection, on any engine.
+
+    Args:
+        codec: the engine.
+        limits: bounds on what the server sends.
+        timeouts: not used by the protocol itself: a client's deadlines are its callers'.
+    """
+
+    _after_message = Receiving.IDLE
+
+    def __init__(self, codec: ClientCodec, *, limits: Limits, timeouts: Timeouts) -> None:
+        scanner = response_scanner(limits.header_section_octets, limits.header_fields)
+        super().__init__(codec, scanner, limits, timeouts)
+        self._codec = codec
+
+    def is_available(self) -> bool:
+        return self._exchange is None and not self.has_expired()
+
+    def get_available_stream_id(self) -> int:
+        if not self.is_available():
+            raise LocalProtocolError("no request can be sent on this connection now")
+        return self._next_stream_id
+
+    # Input
+
+    def eof_received(self) -> None:
+        if self._receiving is Receiving.OVER or self._input_ended:
+            return
+        self._input_ended = self._closing = True
+        self._resume()
+
+    def _input_exhausted(self) -> None:
+        receiving, exchange = self._receiving, self._exchange
+        if receiving is Receiving.IDLE:
+            if exchange is None:
+                self._terminate(0, None, OutputEnd.CLOSED)
+            else:
+                self._cut_short(exchange, 0, "server closed the connection before the request was complete")
+        elif exchange is None:
+            return
+        elif receiving is Receiving.HEAD:
+            began = bool(self._buffer)
+            self._cut_short(exchange, 400 if began else 0, "server closed the connection before its response")
+        elif receiving is Receiving.TUNNEL:
+            self._tunnel_ended_by_peer(exchange)
+        elif self._framer is not None and not (self._framer.wants_credit and self._buffer):
+            if isinstance(self._framer, UntilCloseFramer):
+                self._codec.receive_eof()
+                self._events.append(DataReceived(exchange.stream_id, b"", end_stream=True))
+                self._message_received()
+            else:
+                self._cut_short(exchange, 400, "server closed the connection inside a response body")
+
+    def _cut_short(self, exchange: Exchange, error_code: int, message: str) -> None:
+        self._events.append(StreamResetReceived(exchange.stream_id, error_code))
+        self._terminate(error_code, message, OutputEnd.ABORTED)
+
+    def _receive_head(self, source: bytes | bytearray, start: int) -> int:
+        if self._receiving is Receiving.IDLE:
+            raise Refusal(400, "response that no request asked for")
+        end = self._scanner.scan(source, start)
+        if end < 0:
+            return start
+        self._head_received(bytes(source[start:end]))
+        return end
+
+    def _head_received(self, head: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        status = int(head[_MINOR_VERSION_OFFSET + 2 : _MINOR_VERSION_OFFSET + 5])
+        minor_version = head[_MINOR_VERSION_OFFSET] - 0x30
+        tunnel = status == 101 or (exchange.method == b"CONNECT" and 200 <= status < 300)
+        bodiless = tunnel or status < 200 or status in {204, 304} or exchange.method == b"HEAD"
+        framing = 0 if bodiless else message_framing(head, minor_version)
+        if status == 101 and not (exchange.upgrades and exchange.sending is Sending.ENDED):
+            raise Refusal(400, "101 to a request that did not ask for it")
+        parsed = self._codec.receive_head(head)
+        if status < 200 and not tunnel:
+            self._informational_received(exchange, parsed)
+            return
+        response = translate_response(parsed)
+        exchange.http10 = not minor_version
+        exchange.keep_alive = exchange.keep_alive and response.keep_alive
+        end_stream = bodiless and not tunnel
+        if tunnel:
+            exchange.tunnel = True
+            exchange.sending = Sending.BODY
+            self._receiving = Receiving.TUNNEL
+        elif framing is Framing.CHUNKED:
+            trailers = trailer_scanner(self._limits.header_section_octets, self._limits.header_fields)
+            self._framer = ChunkedFramer(trailers, math.inf, self._limits.chunk_overhead_octets)
+            self._receiving = Receiving.BODY
+        elif framing is Framing.UNDECLARED:
+            exchange.keep_alive = False
+            self._framer = UntilCloseFramer()
+            self._receiving = Receiving.BODY
+        elif framing:
+            self._framer = LengthFramer(framing)
+            self._receiving = Receiving.BODY
+        else:
+            end_stream = True
+        self._events.append(HeadersReceived(exchange.stream_id, response.headers, end_stream))
+        if end_stream:
+            self._message_received()
+
+    def _informational_received(self, exchange: Exchange, parsed: ResponseHead) -> None:
+        exchange.informational_responses += 1
+        if exchange.informational_responses > self._limits.informational_responses:
+            raise Refusal(400, "too many interim responses")
+        self._events.append(InformationalReceived(exchange.stream_id, translate_response(parsed).headers))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        error_code = self.error_codes.protocol_error
+        exchange = self._exchange
+        if exchange is not None:
+            self._events.append(StreamResetSent(exchange.stream_id, error_code))
+        self._terminate(error_code, refusal.message, OutputEnd.ABORTED)
+
+    def _is_open(self, exchange: Exchange) -> bool:
+        return not exchange.received or exchange.sending is not Sending.ENDED
+
+    # Output
+
+    def submit_informational(self, stream_id: int, headers: HeadersType) -> None:
+        raise LocalProtocolError("a client sends no interim responses", stream_id=stream_id)
+
+    def submit_headers(self, stream_id: int, headers: HeadersType, end_stream: bool = False) -> None:
+        if self._exchange is not None and self._exchange.stream_id == stream_id:
+            raise LocalProtocolError(f"the head of stream {stream_id} was sent", stream_id=stream_id)
+        if stream_id != self.get_available_stream_id():
+            raise LocalProtocolError(f"stream {stream_id} cannot be opened", stream_id=stream_id)
+        method, target, fields, length, upgrades = check_request(headers)
+        connect = method == b"CONNECT"
+        if end_stream and length:
+            raise LocalProtocolError("body shorter than its content-length", stream_id=stream_id)
+        if connect:
+            length = 0
+        elif length is None and end_stream:
+            length = 0
+            if method in _CONTENT_METHODS:
+                fields.append((b"content-length", b"0"))
+        elif length is None:
+            fields.append((b"transfer-encoding", b"chunked"))
+        self._output.write(self._codec.send_request(method, target, fields))
+        exchange = Exchange(stream_id, method)
+        exchange.upgrades = upgrades
+        exchange.sending = Sending.BODY
+        exchange.unsent = length
+        exchange.chunked = length is None
+        exchange.bodiless = connect
+        self._exchange = exchange
+        self._next_stream_id += 2
+        self._receiving = Receiving.HEAD
+        if end_stream or connect:
+            self._end_sending(exchange, [])
+
+    def _progress(self) -> None:
+        exchange = self._exchange
+        if exchange is None or exchange.sending is not Sending.ENDED:
+            return
+        if not exchange.received:
+            if exchange.tunnel:
+                self._output.finish(OutputEnd.HALF_CLOSED)
+        elif exchange.tunnel or self._closing or not exchange.keep_alive:
+            self._terminate(0, None, OutputEnd.CLOSED)
+        else:
+            self._codec.start_next_cycle()
+            self._exchange = None
+
+    # Ends
+
+    def has_expired(self) -> bool:
+        exchange = self._exchange
+        return super().has_expired() or (exchange is not None and not exchange.keep_alive)
+
+    def submit_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
+        exchange = self._exchange
+        if exchange is not None and exchange.stream_id == stream_id:
+            self._terminate(error_code, "stream reset", OutputEnd.ABORTED)
+
+    def submit_goaway(self) -> None:
+        self._closing = True
+        if self._exchange is None and self._receiving is not Receiving.OVER:
+            self._terminate(0, None, OutputEnd.CLOSED)
+
+    def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
+        if self._receiving is not Receiving.OVER:
+            end = OutputEnd.CLOSED if self._exchange is None else OutputEnd.ABORTED
+            self._terminate(error_code, message, end)
+
+
+class H11ClientProtocol(HTTP1Client):
+    """The client's end of an HTTP/1.1 connection, on h11.
+
+    Args:
+        secure: whether the transport is TLS; for symmetry with other engines and versions, it changes nothing.
+        limits: bounds on what the server sends.
+        timeouts: not used by the protocol itself.
+
+    Source: RFC 9110, RFC 9112.
+    """
+
+    def __init__(
+        self,
+        *,
+        secure: bool,
+        limits: Limits = Limits(),  # noqa: B008
+        timeouts: Timeouts = Timeouts(),  # noqa: B008
+    ) -> None:
+        super().__init__(H11ClientCodec(), limits=limits, timeouts=timeouts)

@@ -1,0 +1,419 @@
+"""The server's end of an HTTP/1.1 connection.
+
+One exchange at a time: the next request is not parsed before the response to the current one is submitted and its body
+received or dropped. What goes wrong with a request is answered when no response to it has begun; when one has, it is cut
+off so that it cannot be taken for a whole one.
+
+The end of the input while a request is under way means that the client is gone, unless the client said that this request
+is its last, or speaks HTTP/1.0: then the request may go on for a grace period.
+
+Source: RFC 9112 §9.3 (persistence), §9.6 (tear-down), RFC 9110 §7.8 (upgrade), §10.1.1 (expect).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from ...errors import LocalProtocolError
+from ...events import HeadersReceived, StreamResetReceived, StreamResetSent
+from ...limits import Limits, Timeouts
+from ...models import HeadersType
+from .._interfaces import Buffer, OutputEnd
+from ._answers import error_answer
+from ._body import ChunkedFramer, LengthFramer
+from ._codec import ServerCodec
+from ._connection import HTTP1Connection
+from ._exchange import Exchange, Receiving, Sending
+from ._framing import Framing, message_framing
+from ._front import request_scanner, trailer_scanner
+from ._grammar import reason_phrase
+from ._h11 import H11ServerCodec
+from ._inbound import translate_request
+from ._outbound import OutboundResponse, check_response
+from ._refusal import Refusal
+
+__all__ = ["H11ServerProtocol", "HTTP1Server"]
+
+_CLOSES = re.compile(rb"\nconnection:[^\r]*close", re.IGNORECASE)
+_LEADING_EMPTY_LINES = 2  # RFC 9112 §2.2 asks for at least one; old clients sent one behind a POST body
+
+
+class HTTP1Server(HTTP1Connection):
+    """The server's end of a connection, on any engine.
+
+    Args:
+        codec: the engine.
+        secure: whether the transport is TLS, which makes the scheme of requests.
+        limits: bounds on what the client sends.
+        timeouts: bounds on how long it takes.
+    """
+
+    _after_message = Receiving.BLOCKED
+
+    def __init__(self, codec: ServerCodec, *, secure: bool, limits: Limits, timeouts: Timeouts) -> None:
+        # up to twice the limit a head is read on, so that its answer is clear and the connection may live
+        scanner = request_scanner(2 * limits.header_section_octets, 2 * limits.header_fields)
+        super().__init__(codec, scanner, limits, timeouts)
+        self._codec = codec
+        self._secure = secure
+        self._started = False
+        self._first_head = True
+        self._deadline = math.inf
+        self._grace_deadline = math.inf
+        self._empty_lines_left = _LEADING_EMPTY_LINES
+        self._drain_left = 0.0
+        self._unasked_octets = 0
+
+    def is_available(self) -> bool:
+        return False
+
+    def get_available_stream_id(self) -> int:
+        raise LocalProtocolError("an HTTP/1.1 server opens no streams")
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client holds its body back until ``submit_continue``, or a final response, tells it more."""
+        return self._exchange is not None and self._exchange.awaits_continue
+
+    @property
+    def final_request(self) -> bool:
+        return self._exchange is not None and self._exchange.final
+
+    def request_version(self, stream_id: int) -> str:
+        """Return ``"1.0"`` when the request of the stream that is under way came so, else ``"1.1"``."""
+        exchange = self._exchange
+        return "1.0" if exchange is not None and exchange.stream_id == stream_id and exchange.http10 else "1.1"
+
+    # Time
+
+    def clock(self, now: float) -> None:
+        self._now = now
+        if not self._started:
+            self._started = True
+            if self._receiving is Receiving.IDLE or self._receiving is Receiving.HEAD:
+                self._deadline = now + self._timeouts.request_head_seconds
+        elif now >= self._grace_deadline:
+            self._grace_passed()
+        elif now >= self._deadline:
+            self._deadline_passed()
+
+    def get_timer(self) -> float | None:
+        if self._receiving is Receiving.OVER:
+            return None
+        timer = min(self._deadline, self._grace_deadline)
+        return None if timer == math.inf else timer
+
+    def _deadline_passed(self) -> None:
+        if self._receiving is Receiving.HEAD:
+            self._output.write(error_answer(408, head_request=False, close=True))
+            self._terminate(408, "request head not complete in time", OutputEnd.CLOSED)
+        elif self._receiving is Receiving.IDLE:
+            self._terminate(0, "idle", OutputEnd.CLOSED)
+        else:
+            self._terminate(0, "unread request body not complete in time", OutputEnd.CLOSED)
+
+    def _grace_passed(self) -> None:
+        if self._exchange is None:
+            self._terminate(0, None, OutputEnd.CLOSED)
+        else:
+            self._client_gone(0, "client ended its side")
+
+    # Input
+
+    def eof_received(self) -> None:
+        if self._receiving is Receiving.OVER or self._input_ended:
+            return
+        self._input_ended = True
+        exchange = self._exchange
+        if exchange is not None and exchange.sending is not Sending.ENDED and not exchange.tunnel:
+            if not exchange.final:
+                self._client_gone(0 if exchange.received else 400, "client ended its side")
+                return
+            self._grace_deadline = self._now + self._timeouts.half_close_grace_seconds
+        self._resume()
+
+    def _client_gone(self, error_code: int, message: str) -> None:
+        exchange = self._exchange
+        end = OutputEnd.CLOSED
+        if exchange is not None and self._is_open(exchange):
+            self._events.append(StreamResetReceived(exchange.stream_id, error_code))
+            end = OutputEnd.CLOSED if exchange.sending is Sending.HEAD else OutputEnd.ABORTED
+        self._terminate(error_code, message, end)
+
+    def _input_exhausted(self) -> None:
+        receiving, exchange = self._receiving, self._exchange
+        if receiving is Receiving.IDLE:
+            self._terminate(0, None, OutputEnd.CLOSED)
+        elif receiving is Receiving.HEAD:
+            self._terminate(400, "connection ended inside a request head", OutputEnd.CLOSED)
+        elif receiving is Receiving.BODY and self._framer is not None:
+            if not (self._framer.wants_credit and self._buffer):
+                self._client_gone(400, "connection ended inside a request body")
+        elif receiving is Receiving.TUNNEL and exchange is not None:
+            self._tunnel_ended_by_peer(exchange)
+
+    def _receive_head(self, source: bytes | bytearray, start: int) -> int:
+        if self._receiving is Receiving.IDLE and source[start] == 0x0D and self._empty_lines_left:
+            return self._skip_empty_line(source, start)
+        end = self._scanner.scan(source, start)
+        if end < 0:
+            if self._receiving is Receiving.IDLE:
+                self._receiving = Receiving.HEAD
+                if not self._first_head:
+                    self._deadline = self._now + self._timeouts.request_head_seconds
+            return start
+        head = bytes(source[start:end])
+        limits = self._limits
+        if self._scanner.octets > limits.header_section_octets or self._scanner.fields > limits.header_fields:
+            self._answer_large_head(head)
+        else:
+            self._request_received(head)
+        return end
+
+    def _skip_empty_line(self, source: bytes | bytearray, start: int) -> int:
+        found = source[start : start + 2]
+        if len(found) < 2:
+            return start
+        if found != b"\r\n":
+            raise Refusal(400, "not a start line of HTTP/1.1")
+        self._empty_lines_left -= 1
+        return start + 2
+
+    def _request_received(self, head: bytes) -> None:
+        framing = message_framing(head, head[head.index(b"\r") - 1] - 0x30)
+        limits = self._limits
+        if not isinstance(framing, Framing) and framing > limits.request_body_octets:
+            raise Refusal(413, f"body of more than {limits.request_body_octets} octets")
+        parsed = self._codec.receive_head(head)
+        request = translate_request(parsed, self._secure)
+        exchange = Exchange(self._next_stream_id, request.method, request.keep_alive)
+        exchange.http10 = not parsed.minor_version
+        exchange.final = exchange.http10 or not request.keep_alive
+        exchange.upgrades = request.upgrades
+        connect = request.method == b"CONNECT"
+        if connect and framing is not Framing.UNDECLARED and framing:
+            raise Refusal(400, "CONNECT with content")
+        if framing is Framing.CHUNKED:
+            trailers = trailer_scanner(limits.header_section_octets, limits.header_fields)
+            self._framer = ChunkedFramer(trailers, limits.request_body_octets, limits.chunk_overhead_octets)
+        elif framing is not Framing.UNDECLARED and framing:
+            self._framer = LengthFramer(framing)
+        else:
+            exchange.received = True
+        self._next_stream_id += 2
+        self._exchange = exchange
+        self._deadline = math.inf
+        self._receiving = Receiving.BLOCKED if exchange.received else Receiving.BODY
+        exchange.awaits_continue = request.expects_continue and not exchange.received
+        # what follows a CONNECT is not known to be nothing before it is answered
+        self._events.append(HeadersReceived(exchange.stream_id, request.headers, exchange.received and not connect))
+
+    def _answer_large_head(self, head: bytes) -> None:
+        """Answer a head over the limit that is still readable; go on when the request was nothing but this head."""
+        minor_version = head[head.index(b"\r") - 1] - 0x30
+        framing = message_framing(head, minor_version)
+        if framing is Framing.CHUNKED or (framing is not Framing.UNDECLARED and framing):
+            raise Refusal(431, "request head over its limit")
+        if not minor_version or _CLOSES.search(head) or head.startswith(b"CONNECT "):
+            raise Refusal(431, "request head over its limit")
+        answer = error_answer(431, head_request=head.startswith(b"HEAD "), close=self._closing)
+        self._output.write(answer)
+        self._unasked_octets += len(answer)
+        if self._closing:
+            self._terminate(0, None, OutputEnd.CLOSED)
+        elif self._unasked_octets > self._limits.control_output_octets:
+            self._terminate(431, "answers to large request heads are not read", OutputEnd.ABORTED)
+        else:
+            self._await_request()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        exchange = self._exchange
+        end = OutputEnd.CLOSED
+        if exchange is None or exchange.sending is Sending.HEAD:
+            head_request = exchange is not None and exchange.method == b"HEAD"
+            self._output.write(error_answer(refusal.status, head_request=head_request, close=True))
+        elif exchange.sending is Sending.BODY:
+            end = OutputEnd.ABORTED
+        if exchange is not None and self._is_open(exchange):
+            self._events.append(StreamResetSent(exchange.stream_id, refusal.status))
+        self._terminate(refusal.status, refusal.message, end)
+
+    def _is_open(self, exchange: Exchange) -> bool:
+        return exchange.tunnel or exchange.sending is not Sending.ENDED
+
+    # Output
+
+    def buffers_to_send(self) -> list[Buffer]:
+        self._unasked_octets = 0
+        return super().buffers_to_send()
+
+    def submit_continue(self, stream_id: int) -> None:
+        """Tell the client to send the body that it holds back. Does nothing when it holds none back."""
+        exchange = self._exchange
+        if exchange is not None and exchange.stream_id == stream_id and exchange.awaits_continue:
+            exchange.awaits_continue = False
+            self._output.write(self._codec.send_informational(100, reason_phrase(100), []))
+
+    def submit_informational(self, stream_id: int, headers: HeadersType) -> None:
+        exchange = self._sending_exchange(stream_id, Sending.HEAD)
+        response = check_response(headers)
+        status = response.status
+        if status >= 200 or status == 101:
+            raise LocalProtocolError(f"{status} is not an interim response", stream_id=stream_id)
+        if exchange.http10:
+            return  # RFC 9110 §15.2: a client of HTTP/1.0 cannot be sent any
+        if status == 100:
+            exchange.awaits_continue = False
+        self._output.write(self._codec.send_informational(status, reason_phrase(status), response.fields))
+
+    def submit_headers(self, stream_id: int, headers: HeadersType, end_stream: bool = False) -> None:
+        exchange = self._sending_exchange(stream_id, Sending.HEAD)
+        response = check_response(headers)
+        status = response.status
+        if status == 101:
+            self._switch_protocols(exchange, response)
+        elif status < 200:
+            raise LocalProtocolError(f"{status} is not a final response", stream_id=stream_id)
+        elif exchange.method == b"CONNECT" and status < 300:
+            if response.content_length is not None:
+                raise LocalProtocolError("content-length in a 2xx response to CONNECT", stream_id=stream_id)
+            self._output.write(self._codec.send_response(status, reason_phrase(status), response.fields))
+            self._open_tunnel(exchange)
+        else:
+            self._respond(exchange, response, end_stream)
+        if end_stream:
+            self._end_sending(exchange, [])
+        elif exchange.tunnel:
+            self._resume()
+
+    def _switch_protocols(self, exchange: Exchange, response: OutboundResponse) -> None:
+        if not exchange.upgrades:
+            raise LocalProtocolError("101 without a request to upgrade", stream_id=exchange.stream_id)
+        if not exchange.received:
+            raise LocalProtocolError("101 before the request is complete", stream_id=exchange.stream_id)
+        fields = [*response.fields, (b"connection", b"upgrade")]
+        self._output.write(self._codec.send_informational(101, reason_phrase(101), fields))
+        self._open_tunnel(exchange)
+
+    def _open_tunnel(self, exchange: Exchange) -> None:
+        exchange.sending = Sending.BODY
+        exchange.tunnel = True
+        exchange.received = False
+        self._grace_deadline = math.inf
+        self._receiving = Receiving.TUNNEL
+
+    def _respond(self, exchange: Exchange, response: OutboundResponse, end_stream: bool) -> None:
+        status, fields, length, upgrades = response
+        bodiless = exchange.method == b"HEAD" or status in {204, 304}
+        if not bodiless and end_stream:
+            if length:
+                raise LocalProtocolError("body shorter than its content-length", stream_id=exchange.stream_id)
+            if length is None:
+                length = 0
+                fields = [*fields, (b"content-length", b"0")]
+        if status == 204:
+            fields = [field for field in fields if field[0] != b"content-length"]  # RFC 9110 §8.6 forbids it
+        delimited_by_close = exchange.http10 and length is None and not bodiless
+        # a client that still waits for 100 may send its body now or not: nothing behind it can be trusted
+        if self._closing or exchange.awaits_continue or delimited_by_close:
+            exchange.keep_alive = False
+        exchange.awaits_continue = False
+        options = [b"upgrade"] if upgrades else []
+        if not exchange.keep_alive:
+            options.append(b"close")
+        elif exchange.http10:
+            options.append(b"keep-alive")
+        if options:
+            fields = [*fields, (b"connection", b", ".join(options))]
+        self._output.write(self._codec.send_response(status, reason_phrase(status), fields))
+        exchange.sending = Sending.BODY
+        exchange.bodiless = bodiless
+        exchange.unsent = None if bodiless else length
+        exchange.chunked = not bodiless and length is None and not exchange.http10
+
+    def _progress(self) -> None:
+        exchange = self._exchange
+        if exchange is None or exchange.sending is not Sending.ENDED:
+            return
+        if exchange.tunnel:
+            if exchange.received:
+                self._terminate(0, None, OutputEnd.CLOSED)
+            else:
+                self._output.finish(OutputEnd.HALF_CLOSED)
+        elif self._closing or not exchange.keep_alive:
+            self._terminate(0, None, OutputEnd.CLOSED)
+        elif exchange.received:
+            self._codec.start_next_cycle()
+            self._exchange = None
+            self._await_request()
+        else:
+            self._drain(exchange)
+
+    def _await_request(self) -> None:
+        self._receiving = Receiving.IDLE
+        self._first_head = False
+        self._empty_lines_left = _LEADING_EMPTY_LINES
+        self._deadline = self._now + self._timeouts.idle_seconds
+
+    def _drain(self, exchange: Exchange) -> None:
+        """Drop the rest of a body that nobody reads any more, if that is cheaper than a new connection."""
+        left = None if self._framer is None else self._framer.octets_left
+        self._drain_left = self._limits.drain_octets
+        if left is not None and left > self._drain_left:
+            self._terminate(0, "request body not read", OutputEnd.CLOSED)
+        else:
+            exchange.draining = True
+            self._deadline = self._now + self._timeouts.body_progress_seconds
+
+    def _dropped(self, octets: int) -> None:
+        self._drain_left -= octets
+        if self._drain_left < 0:
+            self._terminate(0, "request body not read", OutputEnd.CLOSED)
+
+    # Ends
+
+    def submit_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
+        exchange = self._exchange
+        if exchange is not None and exchange.stream_id == stream_id:
+            self._reset(exchange, error_code, "stream reset")
+
+    def submit_goaway(self) -> None:
+        self._closing = True
+        if self._receiving is Receiving.IDLE and not self._buffer:
+            self._terminate(0, None, OutputEnd.CLOSED)
+
+    def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
+        if self._receiving is Receiving.OVER:
+            return
+        exchange = self._exchange
+        if exchange is not None and self._is_open(exchange):
+            self._reset(exchange, error_code, message)
+        else:
+            self._terminate(error_code, message, OutputEnd.CLOSED)
+
+    def _reset(self, exchange: Exchange, error_code: int, message: str | None) -> None:
+        if not self._is_open(exchange):
+            return
+        end = OutputEnd.ABORTED
+        if exchange.sending is Sending.HEAD:
+            end = OutputEnd.CLOSED
+            if 400 <= error_code <= 599:
+                head_request = exchange.method == b"HEAD"
+                self._output.write(error_answer(error_code, head_request=head_request, close=True))
+        self._terminate(error_code, message, end)
+
+
+class H11ServerProtocol(HTTP1Server):
+    """The server's end of an HTTP/1.1 connection, on h11.
+
+    Args:
+        secure: whether the transport is TLS, which makes the scheme of requests.
+        limits: bounds on what the client sends.
+        timeouts: bounds on how long it takes.
+
+    Source: RFC 9110, RFC 9112.
+    """
+
+    def __init__(self, *, secure: bool, limits: Limits = Limits(), timeouts: Timeouts = Timeouts()) -> None:  # noqa: B008
+        super().__init__(H11ServerCodec(), secure=secure, limits=limits, timeouts=timeouts)
