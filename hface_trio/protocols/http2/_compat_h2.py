@@ -1,0 +1,229 @@
+"""The part of ``h2`` that this package stands on, and every place where it steps around its public interface.
+
+``h2`` keeps the states of streams, the peer's settings, the send windows and the compression of what is sent. What it
+receives by itself it treats too harshly: any malformed request, any stream over the limit and any GOAWAY closes the
+whole connection, and the events before it are lost. So ``receive_data`` is never called. Frames are parsed in front of
+it, and its parts are told what they mean:
+
+- A stream's state machine takes its inputs directly; what it refuses is a fault of that stream.
+- Streams of the peer are begun without the count of open streams, which walks over all of them and has only a connection
+  error for the one too many.
+- GOAWAY never reaches it in either direction: it would refuse everything from then on.
+- Local settings, receive windows and the decoding of sections are kept elsewhere; ``h2`` never sees them.
+- Closed streams are dropped here by whoever keeps the table of streams; ``h2`` would do so while counting.
+- Frames are handed to a writer instead of being collected in a buffer.
+
+Each private name used here has a test that fails when it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from h2.config import H2Configuration
+from h2.connection import AllowedStreamIDs, ConnectionInputs, ConnectionState, H2Connection
+from h2.exceptions import FlowControlError, H2Error, InvalidSettingsValueError, ProtocolError, StreamClosedError
+from h2.settings import SettingCodes
+from h2.stream import H2Stream, StreamInputs, StreamState
+from h2.utilities import guard_increment_window
+from hyperframe.frame import Frame
+
+from ...models import HeaderType
+from ._codes import HTTP2ErrorCode
+from ._faults import ConnectionFault, StreamFault
+
+__all__ = ["H2Core", "H2Stream"]
+
+_SENDING = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_REMOTE})
+_SENDING_HEAD = _SENDING | {StreamState.RESERVED_LOCAL}
+_RECEIVED_ALL = frozenset({StreamState.HALF_CLOSED_REMOTE, StreamState.CLOSED})
+_KEPT_SETTINGS = frozenset(int(code) for code in SettingCodes)
+
+
+class H2Core(H2Connection):
+    """Stream states, send windows, the peer's settings and outgoing sections of one connection.
+
+    Args:
+        client_side: whether this is the client.
+        write: takes each frame that is to be sent.
+    """
+
+    def __init__(self, *, client_side: bool, write: Callable[[bytes], None]) -> None:
+        super().__init__(
+            H2Configuration(
+                client_side=client_side,
+                header_encoding=None,
+                # Sections are checked before they come here, in both directions.
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+                validate_inbound_headers=False,
+                normalize_inbound_headers=False,
+            )
+        )
+        self._write = write
+
+    def _prepare_for_sending(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self._write(frame.serialize())
+
+    # Streams begin and end.
+
+    def begin_peer_stream(self, stream_id: int) -> H2Stream:
+        """Begin a stream that the peer opens; its id was checked."""
+        if self.state_machine.state is ConnectionState.IDLE:
+            self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
+        return self._begin_new_stream(stream_id, AllowedStreamIDs(not self.config.client_side))
+
+    def begin_own_stream(self, stream_id: int) -> H2Stream:
+        """Begin a stream that this side opens; its id was checked."""
+        self.state_machine.process_input(ConnectionInputs.SEND_HEADERS)
+        return self._begin_new_stream(stream_id, AllowedStreamIDs(self.config.client_side))
+
+    def begin_upgraded_stream(self) -> H2Stream:
+        """Begin stream 1 of a connection that HTTP/1.1 was upgraded to: its request is complete."""
+        client_side = self.config.client_side
+        stream = self.begin_own_stream(1) if client_side else self.begin_peer_stream(1)
+        stream.upgrade(client_side)
+        return stream
+
+    def begin_pushed_stream(self, parent: H2Stream, promised_stream_id: int) -> H2Stream:
+        """Begin a stream that the server promises (client)."""
+        self._step(parent, StreamInputs.RECV_PUSH_PROMISE)
+        stream = self._begin_new_stream(promised_stream_id, AllowedStreamIDs.EVEN)
+        self._step(stream, StreamInputs.RECV_PUSH_PROMISE)
+        return stream
+
+    def drop(self, stream_id: int) -> None:
+        """Forget a stream."""
+        self.streams.pop(stream_id, None)
+
+    # What was received, as inputs of a stream's state machine.
+
+    def receive_head(self, stream: H2Stream, *, informational: bool = False, end_stream: bool = False) -> None:
+        """Enter a section that was received: head, interim head or trailers.
+
+        Raises:
+            StreamFault: it is not allowed in the stream's state.
+        """
+        head = StreamInputs.RECV_INFORMATIONAL_HEADERS if informational else StreamInputs.RECV_HEADERS
+        self._step(stream, head)
+        if end_stream:
+            self._step(stream, StreamInputs.RECV_END_STREAM)
+
+    def receive_body(self, stream: H2Stream, *, end_stream: bool) -> None:
+        """Enter a DATA frame that was received.
+
+        Raises:
+            StreamFault: it is not allowed in the stream's state.
+        """
+        self._step(stream, StreamInputs.RECV_DATA)
+        if end_stream:
+            self._step(stream, StreamInputs.RECV_END_STREAM)
+
+    def widen_stream(self, stream: H2Stream, increment: int) -> None:
+        """Enter a WINDOW_UPDATE of a stream.
+
+        Raises:
+            StreamFault: the window would pass its maximum.
+        """
+        try:
+            stream.outbound_flow_control_window = guard_increment_window(stream.outbound_flow_control_window, increment)
+        except FlowControlError as exc:
+            raise StreamFault(stream.stream_id, HTTP2ErrorCode.FLOW_CONTROL_ERROR, str(exc)) from exc
+
+    def widen_connection(self, increment: int) -> None:
+        """Enter a WINDOW_UPDATE of the connection.
+
+        Raises:
+            ConnectionFault: the window would pass its maximum.
+        """
+        try:
+            self.outbound_flow_control_window = guard_increment_window(self.outbound_flow_control_window, increment)
+        except FlowControlError as exc:
+            raise ConnectionFault(HTTP2ErrorCode.FLOW_CONTROL_ERROR, str(exc)) from exc
+
+    def check_peer_setting(self, identifier: int, value: int) -> None:
+        """Check one of the peer's settings.
+
+        Raises:
+            ConnectionFault: its value is not allowed.
+        """
+        if identifier in _KEPT_SETTINGS:
+            try:
+                self.remote_settings.validate_received_setting(identifier, value)
+            except InvalidSettingsValueError as exc:
+                raise ConnectionFault(int(exc.error_code), str(exc)) from exc
+
+    def apply_peer_settings(self, settings: Mapping[int, int], *, encoder_table_octets: int) -> None:
+        """Enter the peer's settings; those that ``h2`` does not know would be kept for ever and are left out.
+
+        Args:
+            settings: identifiers and values.
+            encoder_table_octets: dynamic table used at most, however large a one the peer allows.
+
+        Raises:
+            ConnectionFault: a window moves past its maximum.
+        """
+        known: dict[SettingCodes | int, int] = {
+            SettingCodes(code): value for code, value in settings.items() if code in _KEPT_SETTINGS
+        }
+        if SettingCodes.HEADER_TABLE_SIZE in known:
+            known[SettingCodes.HEADER_TABLE_SIZE] = min(known[SettingCodes.HEADER_TABLE_SIZE], encoder_table_octets)
+        try:
+            self.remote_settings.update(known)
+            self._acknowledge_settings()
+        except ProtocolError as exc:
+            raise ConnectionFault(int(exc.error_code), str(exc)) from exc
+        # Of many changes between two sections only the smallest and the last have to be signalled (RFC 7541 §4.2).
+        changes = self.encoder.table_size_changes
+        if len(changes) > 2:
+            self.encoder.table_size_changes = [min(changes), changes[-1]]
+
+    # What is sent. The caller has looked at the state, so that nothing here fails half-way.
+
+    def send_section(self, stream: H2Stream, headers: Iterable[HeaderType], *, end_stream: bool) -> None:
+        """Send a head, interim head or trailers."""
+        self._prepare_for_sending(stream.send_headers(headers, self.encoder, end_stream))
+
+    def enter_data(self, stream: H2Stream, flow_octets: int, *, end_stream: bool) -> None:
+        """Enter a DATA frame that is being sent; it is written by the caller, uncopied."""
+        stream.state_machine.process_input(StreamInputs.SEND_DATA)
+        if end_stream:
+            stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
+        stream.outbound_flow_control_window -= flow_octets
+        self.outbound_flow_control_window -= flow_octets
+
+    def send_promise(self, stream_id: int, promised_stream_id: int, headers: Iterable[HeaderType]) -> H2Stream:
+        """Send a PUSH_PROMISE and return the state of the promised stream."""
+        self.push_stream(stream_id, promised_stream_id, headers)
+        return self.streams[promised_stream_id]
+
+    @staticmethod
+    def _step(stream: H2Stream, input_: StreamInputs) -> None:
+        machine = stream.state_machine
+        try:
+            machine.process_input(input_)
+        except StreamClosedError as exc:
+            raise StreamFault(stream.stream_id, HTTP2ErrorCode.STREAM_CLOSED, "frame on a closed stream") from exc
+        except H2Error as exc:
+            raise StreamFault(stream.stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, str(exc)) from exc
+
+
+def may_send_head(stream: H2Stream) -> bool:
+    """Whether the head of a response may be sent."""
+    return stream.state_machine.state in _SENDING_HEAD
+
+
+def may_send(stream: H2Stream) -> bool:
+    """Whether data or trailers may be sent."""
+    return stream.state_machine.state in _SENDING
+
+
+def received_all(stream: H2Stream) -> bool:
+    """Whether the peer has ended its side."""
+    return stream.state_machine.state in _RECEIVED_ALL
+
+
+def is_closed(stream: H2Stream) -> bool:
+    """Whether both sides have ended."""
+    return stream.state_machine.state is StreamState.CLOSED

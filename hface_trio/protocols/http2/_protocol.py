@@ -1,0 +1,428 @@
+"""The face of an HTTP/2 connection: what servers and clients have in common of it.
+
+It ties the collaborators together and does nothing by itself: octets go through the front to the receiver, submissions
+to the stream table and the sender, time to whoever waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+
+from ...errors import ConfigurationError, LocalProtocolError
+from ...events import Event
+from ...limits import Limits, Timeouts
+from ...models import HeadersType, HTTPErrorCodes
+from .._interfaces import Buffer, HTTPOverTCPProtocol, OutputEnd
+from ._codes import ERROR_CODES, MAXIMUM_STREAM_ID, HTTP2ErrorCode, HTTP2Setting
+from ._compat_h2 import may_send
+from ._connection import Connection
+from ._drain import Drain, DrainPhase
+from ._faults import ConnectionFault
+from ._frames import FrameReader
+from ._front import FrameFront
+from ._headers import check_trailers
+from ._local_settings import LocalSettings
+from ._outbound import prepare_section
+from ._pings import PingPurpose, Pings
+from ._priority import DEFAULT_PRIORITY, Priority, StreamDependency
+from ._receiver import Receiver
+from ._settings import HTTP2Settings, check_setting, first_settings
+from ._streams import Stream
+from ._watch import HeadWatch, IdleWatch
+
+__all__ = ["H2Protocol"]
+
+_RECEIVE_OCTETS = 65_536
+
+
+class H2Protocol(HTTPOverTCPProtocol):
+    """An HTTP/2 connection, without its I/O; base of server and client.
+
+    Args:
+        client_side: whether this is the client.
+        receiver_class: what takes the frames of the peer.
+        preface: what the peer sends before its first frame.
+        secure: whether the transport is TLS.
+        limits: bounds on what the peer may use.
+        timeouts: bounds on what it may stretch: ``request_head_seconds`` and, on a server, ``idle_seconds``.
+        settings: options of HTTP/2.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_side: bool,
+        receiver_class: type[Receiver],
+        preface: bytes,
+        secure: bool,
+        limits: Limits,
+        timeouts: Timeouts,
+        settings: HTTP2Settings,
+    ) -> None:
+        self.secure = secure
+        self._settings = settings
+        self._connection = connection = Connection(client_side=client_side, limits=limits, settings=settings)
+        self._streams = connection.streams
+        self._local_settings = LocalSettings(connection.output, settings.settings_timeout_seconds)
+        self._pings = Pings(connection.output, settings)
+        self._drain = Drain(connection, self._pings)
+        self._reader = FrameReader(settings.max_frame_octets, preface)
+        self._receiver = receiver_class(
+            connection,
+            local_settings=self._local_settings,
+            pings=self._pings,
+            drain=self._drain,
+            set_max_frame_octets=self._set_max_frame_octets,
+        )
+        self._front = FrameFront(
+            self._receiver,
+            reader=self._reader,
+            budget=connection.budget,
+            max_block_octets=connection.decoder.max_block_octets,
+            max_continuations=settings.continuation_frames,
+        )
+        self._head_watch = HeadWatch(timeouts.request_head_seconds)
+        self._idle_watch = IdleWatch(math.inf if client_side else timeouts.idle_seconds)
+        self._first_settings = first_settings(limits, settings, client_side=client_side)
+        self._send_settings(self._first_settings)
+        connection.ledger.widen_connection()
+
+    # What the connection is.
+
+    @property
+    def http_version(self) -> str:
+        """``"2"``."""
+        return "2"
+
+    @property
+    def multiplexed(self) -> bool:
+        """``True``."""
+        return True
+
+    @property
+    def error_codes(self) -> HTTPErrorCodes:
+        """Codes of RFC 9113."""
+        return ERROR_CODES
+
+    @property
+    def output_end(self) -> OutputEnd:
+        """What shall happen to the transport once the queued output has left."""
+        return self._connection.output_end
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams are in the table."""
+        return len(self._streams.live)
+
+    @property
+    def draining(self) -> bool:
+        """Whether this side has begun a graceful end."""
+        return self._drain.phase is not DrainPhase.OPEN
+
+    @property
+    def local_settings(self) -> Mapping[int, int]:
+        """Settings of this side that the peer has acknowledged."""
+        return dict(self._local_settings.in_force)
+
+    @property
+    def peer_settings(self) -> Mapping[int, int]:
+        """Settings that the peer has sent, of those known here."""
+        return dict(self._receiver.peer_settings or {})
+
+    @property
+    def unacknowledged_octets(self) -> int:
+        """Octets of all streams that were received and are not acknowledged."""
+        return self._connection.ledger.held
+
+    @property
+    def may_grow(self) -> Callable[[], bool] | None:
+        """Asked before a receive window grows; ``None`` grants it always."""
+        return self._connection.ledger.may_grow
+
+    @may_grow.setter
+    def may_grow(self, may_grow: Callable[[], bool] | None) -> None:
+        self._connection.ledger.may_grow = may_grow
+
+    def is_available(self) -> bool:
+        """Return whether a new stream can be opened now; on a server, pushed."""
+        connection = self._connection
+        return (
+            not self.has_expired()
+            and connection.streams.own_count < self._own_streams_allowed()
+            and connection.core.highest_outbound_stream_id + 2 <= MAXIMUM_STREAM_ID
+        )
+
+    def has_expired(self) -> bool:
+        """Return whether no further stream can ever be opened."""
+        connection = self._connection
+        return (
+            connection.terminated
+            or connection.goaway_received
+            or self.draining
+            or connection.core.highest_outbound_stream_id + 2 > MAXIMUM_STREAM_ID
+        )
+
+    def get_available_stream_id(self) -> int:
+        """Return the id of the next stream to open, or to push.
+
+        Raises:
+            LocalProtocolError: no stream can be opened now.
+        """
+        if not self.is_available():
+            raise LocalProtocolError("no stream can be opened now")
+        return self._connection.core.get_next_available_stream_id()
+
+    def send_window(self, stream_id: int = 0) -> int:
+        """Return what the peer allows to be sent on a stream, or 0 for the connection; it may be negative."""
+        if not stream_id:
+            return self._connection.core.outbound_flow_control_window
+        return self._live(stream_id).state.outbound_flow_control_window
+
+    def receive_window(self, stream_id: int = 0) -> int:
+        """Return what the peer may send on a stream, or 0 for the connection; it may be negative."""
+        if not stream_id:
+            return self._connection.ledger.available
+        return self._live(stream_id).credit.available
+
+    def priority(self, stream_id: int) -> Priority:
+        """Return the latest priority of a stream (RFC 9218); the default for streams that are over."""
+        stream = self._streams.live.get(stream_id)
+        return DEFAULT_PRIORITY if stream is None else stream.priority
+
+    def dependency(self, stream_id: int) -> StreamDependency | None:
+        """Return the latest priority signal of RFC 7540 for a stream, if there was any."""
+        stream = self._streams.live.get(stream_id)
+        return None if stream is None else stream.dependency
+
+    # What the application wants.
+
+    def submit_data(
+        self, stream_id: int, data: Buffer, end_stream: bool = False, *, pad_length: int | None = None
+    ) -> None:
+        """Send octets of a body or of a tunnel.
+
+        Args:
+            stream_id: the stream.
+            data: the octets; not to be changed until they are taken from the output.
+            end_stream: nothing follows.
+            pad_length: octets of padding for each frame, 0 to 255; they count against the windows.
+
+        Raises:
+            SendCapacityError: there is more, padding included, than ``send_capacity``.
+            LocalProtocolError: the stream is over, or its head was not sent.
+        """
+        stream = self._sending(stream_id)
+        self._connection.sender.submit(stream, data, end_stream=end_stream, pad_length=pad_length)
+        if end_stream:
+            self._sending_ended(stream)
+
+    def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
+        """Send a trailer section and end the sending side of the stream."""
+        stream = self._sending(stream_id)
+        fields, _ = prepare_section(headers, self._settings, check_trailers)
+        if fields:
+            self._connection.core.send_section(stream.state, fields, end_stream=True)
+        else:
+            self._connection.sender.submit(stream, b"", end_stream=True, pad_length=None)
+        self._sending_ended(stream)
+
+    def submit_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
+        """End a stream at once in both directions. Does nothing to a stream that is over."""
+        stream = self._streams.live.get(stream_id)
+        if stream is not None:
+            self._connection.reset_stream(stream, error_code)
+            self._settle()
+
+    def refuse_stream(self, stream_id: int) -> None:
+        """Reset a stream so that the peer knows that nothing was done with it."""
+        self.submit_stream_reset(stream_id, HTTP2ErrorCode.REFUSED_STREAM)
+
+    def submit_goaway(
+        self, *, last_stream_id: int | None = None, error_code: int = 0, additional_data: bytes = b""
+    ) -> None:
+        """Begin a graceful end: what is under way is finished, nothing new is accepted or opened.
+
+        Args:
+            last_stream_id: the last stream of the peer that is served; streams above it are refused. By default a
+                server serves what arrives within a round trip.
+            error_code: reason to tell the peer.
+            additional_data: more about it, for the peer's logs.
+
+        Raises:
+            LocalProtocolError: a lower last stream id was named before.
+        """
+        if not self._connection.terminated:
+            self._drain.begin(last_stream_id=last_stream_id, code=error_code, additional_data=additional_data)
+            self._settle()
+
+    def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
+        """End the connection and all its streams."""
+        self._connection.close(error_code, message or "")
+
+    def submit_ping(self, data: bytes | None = None) -> bytes:
+        """Send a ping; its answer comes as :class:`~hface_trio.events.PingAcknowledged`.
+
+        Args:
+            data: its eight octets; something unique by default.
+
+        Returns:
+            The eight octets.
+
+        Raises:
+            LocalProtocolError: they are not eight, the same or too many pings are on their way, or the connection ended.
+        """
+        self._check_open()
+        return self._pings.send(PingPurpose.APPLICATION, self._connection.now, data)
+
+    def submit_settings(self, settings: Mapping[int, int]) -> None:
+        """Change settings; :class:`~hface_trio.events.SettingsAcknowledged` tells when the peer applies them.
+
+        Raises:
+            LocalProtocolError: a value is out of its range, or the connection ended.
+        """
+        self._check_open()
+        try:
+            for identifier, value in settings.items():
+                check_setting(identifier, value)
+        except ConfigurationError as exc:
+            raise LocalProtocolError(exc.message) from exc
+        self._send_settings(dict(settings))
+
+    def acknowledge(self, stream_id: int, n_octets: int) -> None:
+        """Return credit for data octets that the application took. Late calls for ended streams are welcome."""
+        stream = self._streams.live.get(stream_id)
+        if stream is not None and n_octets > 0 and not self._connection.terminated:
+            self._connection.ledger.acknowledge(stream.credit, n_octets)
+
+    def send_capacity(self, stream_id: int) -> int:
+        """Return how many octets ``submit_data`` takes now; 0 for streams that are over."""
+        stream = self._streams.live.get(stream_id)
+        if stream is None or not may_send(stream.state):
+            return 0
+        return self._connection.sender.capacity(stream)
+
+    # Events, time and the transport.
+
+    def next_event(self) -> Event | None:
+        """Return the next event, or ``None`` when there is none for now."""
+        events = self._connection.events
+        return events.popleft() if events else None
+
+    def clock(self, now: float) -> None:
+        """Tell the time, and do what is due by it."""
+        connection = self._connection
+        connection.now = connection.ledger.now = now
+        connection.budget.clock(now)
+        if connection.terminated:
+            return
+        self._watch()
+        try:
+            self._head_watch.clock(now)
+            self._local_settings.clock(now)
+        except ConnectionFault as fault:
+            connection.terminate(fault.code, fault.message)
+            return
+        self._drain.clock(now)
+        if not self._pings.clock(now):
+            connection.abandon("a keep-alive ping was not answered", code=HTTP2ErrorCode.CANCEL, end=OutputEnd.ABORTED)
+            return
+        if self._idle_watch.is_over(now):
+            self._drain.begin(last_stream_id=None, code=HTTP2ErrorCode.NO_ERROR, additional_data=b"")
+        self._settle()
+
+    def get_timer(self) -> float | None:
+        """Return when ``clock`` has to be called next, or ``None``."""
+        if self._connection.terminated:
+            return None
+        idle = math.inf if self.draining else self._idle_watch.deadline()
+        timer = min(
+            idle,
+            self._head_watch.deadline(),
+            self._local_settings.deadline(),
+            self._drain.deadline(),
+            self._pings.deadline(),
+        )
+        return None if timer == math.inf else timer
+
+    def bytes_received(self, data: bytes) -> None:
+        """Feed octets of the peer."""
+        connection = self._connection
+        if connection.terminated or not data:
+            return
+        self._pings.heard(connection.now)
+        try:
+            self._front.receive(data)
+        except ConnectionFault as fault:
+            connection.terminate(fault.code, fault.message)
+        self._settle()
+        self._watch()
+
+    def receive_capacity(self) -> int:
+        """Return how many octets the protocol wants to be fed at most now: windows pause senders, not reading."""
+        return _RECEIVE_OCTETS
+
+    def eof_received(self) -> None:
+        """Tell that the peer ended its side in order: no stream can go on."""
+        quiet = not self._streams.live and self._reader.partial_type is None
+        code = HTTP2ErrorCode.NO_ERROR if quiet else HTTP2ErrorCode.CANCEL
+        self._connection.abandon("the peer ended the connection", code=code, end=OutputEnd.CLOSED)
+
+    def connection_lost(self) -> None:
+        """Tell that the transport broke."""
+        self._connection.abandon("the connection was lost", code=HTTP2ErrorCode.CANCEL, end=OutputEnd.ABORTED)
+
+    def buffers_to_send(self) -> list[Buffer]:
+        """Take all queued output as it lies, uncopied."""
+        buffers = self._connection.output.take()
+        if not self._connection.terminated:
+            self._connection.sender.capacity_grew()
+        return buffers
+
+    # For servers and clients.
+
+    @abstractmethod
+    def _own_streams_allowed(self) -> float:
+        """Return how many streams of this side there may be at once."""
+
+    def _live(self, stream_id: int) -> Stream:
+        stream = self._streams.live.get(stream_id)
+        if stream is None:
+            raise LocalProtocolError(f"stream {stream_id} is not open", stream_id=stream_id)
+        return stream
+
+    def _sending(self, stream_id: int) -> Stream:
+        stream = self._live(stream_id)
+        if not stream.head_sent or not may_send(stream.state):
+            raise LocalProtocolError(f"stream {stream_id} does not take data now", stream_id=stream_id)
+        return stream
+
+    def _sending_ended(self, stream: Stream) -> None:
+        self._connection.sender.forget(stream)
+        self._connection.end_if_complete(stream)
+        self._settle()
+
+    def _settle(self) -> None:
+        self._drain.settle()
+        self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
+
+    def _watch(self) -> None:
+        self._head_watch.watch(self._front.unfinished, self._connection.now)
+        self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
+
+    def _check_open(self) -> None:
+        if self._connection.terminated:
+            raise LocalProtocolError("the connection has ended")
+
+    def _send_settings(self, settings: dict[int, int]) -> None:
+        self._local_settings.send(settings)
+        if HTTP2Setting.MAX_FRAME_SIZE in settings:
+            self._set_max_frame_octets(max(self._local_settings.sent_or_in_force(HTTP2Setting.MAX_FRAME_SIZE)))
+        if HTTP2Setting.MAX_CONCURRENT_STREAMS in settings:
+            self._connection.concurrent_streams = max(
+                self._local_settings.sent_or_in_force(HTTP2Setting.MAX_CONCURRENT_STREAMS)
+            )
+
+    def _set_max_frame_octets(self, octets: int) -> None:
+        self._reader.max_payload = octets

@@ -1,0 +1,127 @@
+"""The streams of a connection: one table, one way in, one way out.
+
+A stream that is over leaves nothing but an entry among a bounded number of the latest such, which tells what late
+frames on it mean: after a reset by this side they were on their way and are dropped; after an end or a reset by the
+peer they are its mistake.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+
+from ._compat_h2 import H2Stream, received_all
+from ._credit import StreamCredit
+from ._priority import DEFAULT_PRIORITY, Priority, StreamDependency
+
+__all__ = ["ClosedStream", "Ending", "Stream", "StreamTable"]
+
+
+class Stream:
+    """What is known of one stream beside its state in ``h2``."""
+
+    __slots__ = (
+        "announced",
+        "blocked",
+        "credit",
+        "dependency",
+        "expected_octets",
+        "head_received",
+        "head_sent",
+        "informational_count",
+        "initiated_here",
+        "method",
+        "origin",
+        "priority",
+        "received_octets",
+        "state",
+        "stream_id",
+        "tunnel",
+    )
+
+    def __init__(self, stream_id: int, state: H2Stream, credit: StreamCredit, *, initiated_here: bool) -> None:
+        self.stream_id = stream_id
+        self.state = state
+        self.credit = credit
+        self.initiated_here = initiated_here
+        self.announced = initiated_here  # whether the application knows of it
+        self.method: bytes | None = None
+        self.origin = b""
+        self.head_sent = False
+        self.head_received = False
+        self.informational_count = 0
+        self.expected_octets: int | None = None
+        self.received_octets = 0
+        self.tunnel = False
+        self.priority: Priority = DEFAULT_PRIORITY
+        self.dependency: StreamDependency | None = None
+        self.blocked = False  # the application waits for send capacity
+
+
+class Ending(enum.Enum):
+    """How a stream ended."""
+
+    COMPLETE = enum.auto()
+    RESET_HERE = enum.auto()
+    RESET_BY_PEER = enum.auto()
+
+
+class ClosedStream:
+    """What is remembered of a stream that is over.
+
+    Args:
+        ending: how it ended.
+        late_octets: what the peer may have sent before it heard of a reset.
+    """
+
+    __slots__ = ("ending", "late_octets", "late_sections")
+
+    def __init__(self, ending: Ending, late_octets: int = 0) -> None:
+        self.ending = ending
+        self.late_octets = late_octets
+        self.late_sections = 1
+
+
+class StreamTable:
+    """All streams of a connection.
+
+    Args:
+        remembered: streams that are remembered after their end.
+    """
+
+    __slots__ = ("_closed", "_remembered", "live", "own_count", "peer_count")
+
+    def __init__(self, remembered: int) -> None:
+        self.live: dict[int, Stream] = {}
+        self._closed: OrderedDict[int, ClosedStream] = OrderedDict()
+        self._remembered = remembered
+        self.own_count = 0
+        self.peer_count = 0
+
+    def add(self, stream: Stream) -> None:
+        """Enter a stream."""
+        self.live[stream.stream_id] = stream
+        if stream.initiated_here:
+            self.own_count += 1
+        else:
+            self.peer_count += 1
+
+    def remove(self, stream: Stream, ending: Ending) -> None:
+        """Remove a stream; the only way out of the table."""
+        del self.live[stream.stream_id]
+        if stream.initiated_here:
+            self.own_count -= 1
+        else:
+            self.peer_count -= 1
+        late = max(0, stream.credit.available) if ending is Ending.RESET_HERE and not received_all(stream.state) else 0
+        self.remember(stream.stream_id, ClosedStream(ending, late))
+
+    def remember(self, stream_id: int, closed: ClosedStream) -> None:
+        """Remember a stream that is over, or was refused."""
+        self._closed[stream_id] = closed
+        if len(self._closed) > self._remembered:
+            self._closed.popitem(last=False)
+
+    def closed(self, stream_id: int) -> ClosedStream | None:
+        """Return what is remembered of a stream that is over."""
+        return self._closed.get(stream_id)
