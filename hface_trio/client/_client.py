@@ -99,7 +99,10 @@ class Client:
         """Send a request and read the whole response.
 
         Args:
-            method, url, headers, content: as for :meth:`stream`.
+            method: such as ``"GET"``.
+            url: http or https.
+            headers: fields with lower-case names.
+            content: the body.
             max_size: octets of the response's body that are held in memory.
 
         Raises:
@@ -123,10 +126,10 @@ class Client:
             connection = idle.pop()  # the one used last is the likeliest to be alive
             if connection.is_available():
                 return connection, True
-        return await self.open(url), False
+        return await self.open_connection(url), False
 
-    async def open(self, url: RequestURL) -> HTTPConnection:
-        """Open a new connection."""
+    async def open_connection(self, url: RequestURL) -> HTTPConnection:
+        """Return a new connection to the origin of a URL."""
         if self._nursery is None:
             raise ConfigurationError("use the client inside 'async with open_client() as client:'")
         return await open_connection(self._nursery, self._opener, url, self._tls_config)
@@ -150,7 +153,7 @@ def open_client(
     timeouts: Timeouts | None = None,
     observer: Observer | None = None,
 ) -> Client:
-    """Return a client, to be used as ``async with open_client() as client:``; it owns a nursery for its connections.
+    """Make a client: a context manager that owns a nursery for its connections.
 
     Args:
         http_versions: versions to speak, most preferred first; all there are unless given.

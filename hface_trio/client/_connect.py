@@ -81,10 +81,7 @@ async def open_connection(
     nursery: trio.Nursery, opener: HTTPOverTCPOpener, url: RequestURL, tls_config: ClientTLSConfig | None
 ) -> HTTPConnection:
     """Open a connection with ``opener`` as one child of ``nursery``."""
-    if url.secure:
-        tls_config = tls_config or ClientTLSConfig()
-    else:
-        tls_config = None
+    tls_config = (tls_config or ClientTLSConfig()) if url.secure else None
     connection: HTTPConnection = await nursery.start(functools.partial(_run, opener, url, tls_config))
     return connection
 

@@ -56,7 +56,7 @@ class Exchange:
             if not (reused and (exc.retryable or self._may_repeat(exc))):
                 raise
         # The connection was kept from an earlier request and its end crossed ours on the way.
-        connection = await self._client.open(self._url)
+        connection = await self._client.open_connection(self._url)
         return await self._begin(connection)
 
     def _may_repeat(self, exc: ConnectionLostError) -> bool:

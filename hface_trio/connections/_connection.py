@@ -203,9 +203,7 @@ class HTTPConnection:
         driver = SerialServerDriver(self._protocol, self._transport, self._context, self._record, handler)
         await self._run(driver, trio.TASK_STATUS_IGNORED)
 
-    async def _run(
-        self, driver: SerialClientDriver | SerialServerDriver, task_status: trio.TaskStatus[Self]
-    ) -> None:
+    async def _run(self, driver: SerialClientDriver | SerialServerDriver, task_status: trio.TaskStatus[Self]) -> None:
         if self._driver is not None:
             raise LocalProtocolError("the connection runs, or ran, already")
         self._driver = driver
@@ -424,5 +422,7 @@ class HTTPConnection:
 
     def _running(self) -> SerialClientDriver | SerialServerDriver:
         if self._driver is None:
-            raise LocalProtocolError("the connection does not run: use 'async with connection:' or start connection.run")
+            raise LocalProtocolError(
+                "the connection does not run: use 'async with connection:' or start connection.run"
+            )
         return self._driver

@@ -71,6 +71,10 @@ class EventQueue(Generic[_EventT]):
         if self._wakeup.waiting:
             self._wakeup.wake()
 
+    def reopen(self) -> None:
+        """Take the end back: a request without a body has become a tunnel."""
+        self._ended = False
+
     def fail(self, make_failure: Callable[[], Exception]) -> None:
         """Let the receiver find an error behind what it has not taken yet. The first failure stays."""
         if self._failure is None and not self._ended:

@@ -185,9 +185,7 @@ class HTTPOverTCPListener(HTTPListener):
                 await watchers.start(DepartureWatch().run)
             async with trio.open_nursery() as own_nursery:
                 for listener in self._listeners:
-                    own_nursery.start_soon(
-                        self._accept, listener, connection_handler, handler_nursery or own_nursery
-                    )
+                    own_nursery.start_soon(self._accept, listener, connection_handler, handler_nursery or own_nursery)
                 task_status.started(self.addresses)
             watchers.cancel_scope.cancel()
 
@@ -211,12 +209,12 @@ class HTTPOverTCPListener(HTTPListener):
             connection = await self._open_connection(stream)
             if connection is not None:
                 await connection_handler(connection)
-        except Exception:
+        except Exception:  # noqa: BLE001  # the barrier: no connection may end its server
             logger.exception("a connection from %s failed", host or "a peer")
         except BaseExceptionGroup as group:
             failures, rest = group.split(Exception)
             if failures is not None:
-                logger.error("a connection from %s failed", host or "a peer", exc_info=failures)  # noqa: TRY400
+                logger.error("a connection from %s failed", host or "a peer", exc_info=failures)
             if rest is not None:
                 raise rest from None
         finally:

@@ -132,8 +132,9 @@ class SerialOutput:
 
     def _fail(self, exc: Exception) -> None:
         if not self._failed:
+            self._failed = True
+            self._on_failure(exc)  # first: those who wait shall find themselves cancelled
             self.close()
-            self._on_failure(exc)
 
     async def _flush(self) -> None:
         try:

@@ -75,7 +75,8 @@ class SerialDriver(StreamDriver):
         self._resume = Wakeup()
         self._paused = False
         self._input_ended = False
-        self._half_closed = False
+        self._half_closing = False
+        self._eof_sent = False
         self._closed = False
         self._last_octet_at = 0.0
         self._departure_deadline = math.inf
@@ -185,14 +186,14 @@ class SerialDriver(StreamDriver):
             cause = StreamResetError(
                 "the peer broke the protocol, or was too slow", error_code=event.error_code, stream_id=stream.stream_id
             )
-        stream.fail(cause)
-        self._peer_gone(stream)
+        self._peer_gone(stream, cause)
 
     def _lost_error(self, message: str, error_code: int, stream: HTTPStream) -> HfaceError:
         return StreamResetError(message, error_code=error_code, stream_id=stream.stream_id)
 
-    def _peer_gone(self, stream: HTTPStream) -> None:
+    def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:
         """Let the application hear of a peer that abandoned the exchange."""
+        stream.fail(cause)
 
     def _terminate(self, event: ConnectionTerminated) -> None:
         if self.terminated is None:
@@ -221,8 +222,8 @@ class SerialDriver(StreamDriver):
         if end is OutputEnd.ABORTED:
             self.output.close()
             self.transport.abort()
-        elif not self._half_closed:
-            self._half_closed = True
+        elif not self._half_closing:
+            self._half_closing = True
             self._nursery.start_soon(self._half_close)
         if end is not OutputEnd.HALF_CLOSED:
             self._attention.wake()
@@ -232,6 +233,7 @@ class SerialDriver(StreamDriver):
         if not self.output.failed:
             try:
                 await self.transport.send_eof()
+                self._eof_sent = True
             except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
                 self._output_failed(exc)
 
@@ -342,7 +344,7 @@ class SerialDriver(StreamDriver):
 
     async def _linger(self) -> None:
         try:
-            if not self._half_closed:
+            if not self._eof_sent:
                 await self.transport.send_eof()
             while not self._input_ended:
                 self._input_ended = not await self.transport.receive_some(READ_OCTETS)

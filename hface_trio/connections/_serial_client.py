@@ -106,4 +106,3 @@ class OpenStream:
             self._driver.release_stream(self._stream)
         if exc_type is None:
             await trio.lowlevel.cancel_shielded_checkpoint()  # already settled: only let others run
-

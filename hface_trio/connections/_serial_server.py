@@ -136,9 +136,7 @@ class SerialServerDriver(SerialDriver):
         if not isinstance(event, HeadersReceived):
             self._feed(event)
             return
-        stream = HTTPStream(
-            self, event.stream_id, event.headers, client_side=False, request_ended=event.end_stream
-        )
+        stream = HTTPStream(self, event.stream_id, event.headers, client_side=False, request_ended=event.end_stream)
         context = self.context
         if self._handler is None or context.handlers >= context.limits.handlers or not context.ledger.accepts_streams:
             self.protocol.submit_stream_reset(event.stream_id, 503)
@@ -150,9 +148,11 @@ class SerialServerDriver(SerialDriver):
             self.protocol.submit_goaway()
         self._attention.wake()
 
-    def _peer_gone(self, stream: HTTPStream) -> None:
+    def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:
         if stream is self._serving and not stream.rules.ended and self.context.on_peer_gone == "cancel":
-            self._scope.cancel(reason=str(stream.cause))
+            # Before the stream fails: a handler that waits for it shall find itself cancelled, as everywhere else.
+            self._scope.cancel(reason=str(cause))
+        stream.fail(cause)
 
     def cancel(self, stream: HTTPStream) -> None:
         """Cancel the handler that serves ``stream`` now."""
@@ -178,6 +178,6 @@ class SerialServerDriver(SerialDriver):
     def _body_late(self) -> None:
         stream = self._receiving
         if stream is not None:
-            stream.fail(StreamResetError("the request body made no progress", error_code=408))
+            cause = StreamResetError("the request body made no progress", error_code=408, stream_id=stream.stream_id)
+            self._peer_gone(stream, cause)
             self.protocol.submit_stream_reset(stream.stream_id, 408)
-            self._peer_gone(stream)

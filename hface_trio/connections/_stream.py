@@ -125,7 +125,6 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         "_cause",
         "_driver",
         "_input",
-        
         "_sending",
         "_shed_code",
         "authority",
@@ -498,6 +497,9 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         status = status_of(headers)
         rules = self.rules
         rules.response_head(headers, status, end_stream, connect=self.method == b"CONNECT")
+        if rules.tunnel and self.input_ended:  # the request had no body; what comes now is the tunnel's
+            self.input_ended = False
+            self._input.reopen()
         if not any(name == b"date" for name, _ in headers):
             headers = [*headers, (b"date", http_date())]
         try:
@@ -527,17 +529,18 @@ class _Sending:
 
     async def __aenter__(self) -> None:
         stream = self._stream
-        if stream._sending:  # noqa: SLF001
+        if stream._sending:
             raise trio.BusyResourceError("another task sends on this stream")
-        stream._sending = True  # noqa: SLF001
+        stream._sending = True
         try:
-            await stream._driver.wait_sendable(stream)  # noqa: SLF001
+            stream.raise_if_unsendable()  # at once: there may never be room again
+            await stream._driver.wait_sendable(stream)
             stream.raise_if_unsendable()
         except BaseException:
-            stream._sending = False  # noqa: SLF001
+            stream._sending = False
             raise
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stream._sending = False  # noqa: SLF001
+        self._stream._sending = False

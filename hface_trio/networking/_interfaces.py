@@ -24,6 +24,7 @@ __all__ = [
     "ServerNetworking",
     "TCPClientNetworking",
     "TCPServerNetworking",
+    "check_receive_size",
 ]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -84,6 +85,21 @@ class ByteStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     @abstractmethod
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive at least one octet, or ``b""`` when the peer ended its side in order.
+
+        Args:
+            max_bytes: at most so many octets; 64 KiB unless given.
+
+        Raises:
+            trio.BrokenResourceError: the peer reset the stream, it broke, or TLS was cut off.
+            trio.ClosedResourceError: it was closed here.
+            trio.BusyResourceError: another task receives.
+
+        Cancellation: nothing was taken.
+        """
+
+    @abstractmethod
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         """Send as much as leaves without waiting, all buffers in one call to the system where possible.
 
@@ -128,6 +144,19 @@ class ByteStream(trio.abc.HalfCloseableStream):
     @abstractmethod
     def unwatch_departure(self) -> None:
         """Undo ``watch_departure``; harmless when nothing is watched."""
+
+
+def check_receive_size(max_bytes: int) -> None:
+    """Refuse what ``receive_some`` cannot take.
+
+    Raises:
+        TypeError: it is not an integer.
+        ValueError: it is less than 1.
+    """
+    if not isinstance(max_bytes, int):
+        raise TypeError("max_bytes must be an integer")
+    if max_bytes < 1:
+        raise ValueError("max_bytes must be at least 1")
 
 
 class ByteStreamListener(trio.abc.Listener[ByteStream]):

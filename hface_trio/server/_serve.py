@@ -78,7 +78,7 @@ class Server:
         bound: list[Endpoint] = []
         for endpoint, listener in self._listeners:
             for host, port in listener.addresses:
-                bound.append(Endpoint(endpoint.scheme, f"unix:{host}" if endpoint.is_unix else host, port))  # noqa: PERF401
+                bound.append(Endpoint(endpoint.scheme, f"unix:{host}" if endpoint.is_unix else host, port))
         return bound
 
     def statistics(self) -> ServerStatistics:
@@ -202,7 +202,7 @@ async def serve(
                 context=context,
             )
             listeners.append((endpoint, listener))
-        await Server(context, listeners)._run(handler, task_status)  # noqa: SLF001
+        await Server(context, listeners)._run(handler, task_status)
     finally:
         with trio.move_on_after(1, shield=True):  # a deadline, though closing does not wait
             for _, listener in listeners:

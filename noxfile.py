@@ -1,0 +1,85 @@
+"""What a developer runs: ``nox -l`` lists the sessions."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types", "docs"]
+nox.options.reuse_existing_virtualenvs = True
+
+PACKAGE = "hface_trio"
+
+
+def interpreters() -> list[str]:
+    """Return every supported Python on this machine: those on the path, and those of pyenv."""
+    found: list[str] = []
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        candidates = [shutil.which(f"python{version}")]
+        candidates += [str(path) for path in Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")]
+        path = next((path for path in candidates if path is not None), None)
+        if path is not None:
+            found.append(path)
+    return found
+
+
+@nox.session(python=interpreters())
+def tests(session: nox.Session) -> None:
+    """Run the whole test suite."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Run the tests against other people's clients and servers."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the import contracts."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types strictly with mypy and pyright, and that the public interface is typed completely."""
+    session.install("-e", ".[cli,types,bench]", "nox")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", PACKAGE)
+
+
+@nox.session
+def trio_typing(session: nox.Session) -> None:
+    """Run code written with the names of trio-typing; its stubs hide trio's own types, so it lives here alone."""
+    session.install("-e", ".[test,trio-typing]")
+    session.run("python", "-m", "pytest", "tests/trio_typing", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install("-e", ".[cli,docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure this server beside its peers; fails when it is not at least twice as lean."""
+    session.install(".[bench]")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Serve and fetch once over every HTTP version there is."""
+    session.install(".[cli]")
+    session.run("hface-trio", "demo", "--once")
