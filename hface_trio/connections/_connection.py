@@ -167,7 +167,7 @@ class HTTPConnection:
 
     # Its life
 
-    async def run(self, *, task_status: trio.TaskStatus[Self] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[HTTPConnection] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the tasks of the connection until it is over.
 
         ``task_status`` is started with the connection itself.
@@ -203,7 +203,9 @@ class HTTPConnection:
         driver = SerialServerDriver(self._protocol, self._transport, self._context, self._record, handler)
         await self._run(driver, trio.TASK_STATUS_IGNORED)
 
-    async def _run(self, driver: SerialClientDriver | SerialServerDriver, task_status: trio.TaskStatus[Self]) -> None:
+    async def _run(
+        self, driver: SerialClientDriver | SerialServerDriver, task_status: trio.TaskStatus[HTTPConnection]
+    ) -> None:
         if self._driver is not None:
             raise LocalProtocolError("the connection runs, or ran, already")
         self._driver = driver
@@ -221,7 +223,7 @@ class HTTPConnection:
             if context.observer is not None:
                 context.observe(context.observer.connection_closed, record)
 
-    def _set_started(self, task_status: trio.TaskStatus[Self]) -> None:
+    def _set_started(self, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         self._started.set()
         task_status.started(self)
 

@@ -44,7 +44,7 @@ class ConnectionContext:
     on_peer_gone: PeerGonePolicy = "cancel"
     handlers: int = 0
     draining: bool = False
-    connections: set[HTTPConnection] = dataclasses.field(default_factory=set)
+    connections: set[HTTPConnection] = dataclasses.field(default_factory=set["HTTPConnection"])
 
     def observe(self, call: Callable[[Any], None], record: object) -> None:
         """Make one call to the observer; what it raises is logged and goes no further."""

@@ -229,6 +229,7 @@ class HTTPOverTCPListener(HTTPListener):
                     await stream.handshake()
         except (HfaceError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             logger.debug("handshake with %r failed: %s", stream.extra_attributes.remote_address, exc)
+            await stream.aclose()  # in order, so that an alert arrives
             return None
         attributes = stream.extra_attributes
         protocol = self._protocol_factory(attributes.tls_version, attributes.alpn_protocol)

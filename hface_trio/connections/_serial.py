@@ -158,7 +158,14 @@ class SerialDriver(StreamDriver):
                 return
             self.raw.put(event)
         elif isinstance(event, StreamReset):
+            # Mostly the connection goes down with its stream, and that event knows better why.
+            following = self.protocol.next_event()
+            if isinstance(following, ConnectionTerminated):
+                self._terminate(following)
+                following = None
             self._stream_lost(event)
+            if following is not None:
+                self._dispatch(following)
         elif isinstance(event, StreamEvent):
             self._dispatch_stream(event)
 
@@ -180,12 +187,13 @@ class SerialDriver(StreamDriver):
         stream = self._receiving
         if stream is None or stream.stream_id != event.stream_id or stream.over:
             return
+        known = self.terminated.message if self.terminated is not None else None
         if isinstance(event, StreamResetReceived):
-            cause: HfaceError = self._lost_error("the peer closed the connection", event.error_code, stream)
+            cause = self._lost_error(known or "the peer closed the connection", event.error_code, stream)
+            cause.__cause__ = self.failure
         else:
-            cause = StreamResetError(
-                "the peer broke the protocol, or was too slow", error_code=event.error_code, stream_id=stream.stream_id
-            )
+            cause = self._lost_error(known or "the peer broke the protocol", event.error_code, stream)
+            cause.__cause__ = RemoteProtocolError(cause.message, error_code=event.error_code)
         self._peer_gone(stream, cause)
 
     def _lost_error(self, message: str, error_code: int, stream: HTTPStream) -> HfaceError:

@@ -73,9 +73,7 @@ class SerialClientDriver(SerialDriver):
         self._feed(event)
 
     def _lost_error(self, message: str, error_code: int, stream: HTTPStream) -> HfaceError:
-        error = ConnectionLostError(message, error_code=error_code or None, stream_id=stream.stream_id)
-        error.__cause__ = self.failure
-        return error
+        return ConnectionLostError(message, error_code=error_code or None, stream_id=stream.stream_id)
 
     def cancel(self, stream: HTTPStream) -> None:
         """Do nothing: on a client the caller has the scope."""

@@ -72,7 +72,7 @@ class SerialServerDriver(SerialDriver):
                     await self._serve(stream, handler)
         finally:
             if (stream := self._serving or self._ready) is not None:
-                self._finish(stream, None)
+                self._finish(stream, 0)
 
     async def _next_stream(self) -> HTTPStream | None:
         if self._ready is not None:
@@ -88,7 +88,7 @@ class SerialServerDriver(SerialDriver):
         self._serving = stream
         context = self.context
         if stream.cause is not None:  # the peer left before its turn came
-            self._finish(stream, None)
+            self._finish(stream, 0)
             return
         context.handlers += 1
         timeout = context.timeouts.handler_seconds
@@ -109,23 +109,19 @@ class SerialServerDriver(SerialDriver):
         finally:
             context.handlers -= 1
             self._scope.deadline = math.inf
+        code = 413 if isinstance(failure, BodyTooLargeError) else 500
         if failure is not None:
             log_handler_failure(stream, failure)
-        elif not stream.rules.ended and stream.cause is None and not self._scope.cancel_called:
+        elif self._scope.cancel_called:
+            code = 0
+        elif not stream.rules.ended and stream.cause is None:
             logger.error("handler of %r returned without finishing its response", stream)
-        self._finish(stream, failure)
+        self._finish(stream, code)
 
-    def _finish(self, stream: HTTPStream, failure: BaseException | None) -> None:
-        """Settle what a handler left behind."""
+    def _finish(self, stream: HTTPStream, code: int) -> None:
+        """Settle what a handler left behind; ``code`` is the status that an unanswered request gets, if any."""
         self._serving = None
-        rules = stream.rules
-        if (not rules.ended or rules.broken) and stream.cause is None:
-            if self._scope.cancel_called or (failure is None and not rules.broken and rules.head_sent):
-                code = 0
-            elif isinstance(failure, BodyTooLargeError):
-                code = 413
-            else:
-                code = 500
+        if (not stream.rules.ended or stream.rules.broken) and stream.cause is None:
             stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
             self.protocol.submit_stream_reset(stream.stream_id, code)
         self.close_stream(stream)
