@@ -42,6 +42,7 @@ class LocalSettings:
 
     def send(self, settings: dict[int, int]) -> None:
         """Send a SETTINGS frame."""
+        settings = {int(identifier): value for identifier, value in settings.items()}
         self._output.write(pack_settings(settings))
         self._pending.append(settings)
         self.anything_sent = True

@@ -1,0 +1,182 @@
+"""A peer that sends what frames it is told to, right or wrong, and takes apart what comes back."""
+
+from __future__ import annotations
+
+import struct
+
+from hpack import Decoder, Encoder
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+
+from hface_trio.events import ConnectionTerminated, DataReceived, Event
+from hface_trio.limits import Limits, Timeouts
+from hface_trio.protocols.http2 import PREFACE, H2ClientProtocol, H2ServerProtocol, HTTP2Settings
+
+REQUEST = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"example.test"), (b":path", b"/")]
+POST = [(b":method", b"POST"), *REQUEST[1:]]
+RESPONSE = [(b":status", b"200")]
+
+
+def raw_frame(frame_type: int, flags: int, stream_id: int, payload: bytes = b"", *, length: int | None = None) -> bytes:
+    """A frame that no library would build."""
+    size = len(payload) if length is None else length
+    return struct.pack(">HBBBL", size >> 8, size & 0xFF, frame_type, flags, stream_id) + payload
+
+
+class RawPeer:
+    def __init__(self, protocol: H2ServerProtocol | H2ClientProtocol, preface: bytes) -> None:
+        self.protocol = protocol
+        self.encoder = Encoder()
+        self.decoder = Decoder(max_header_list_size=2**24)
+        self._preface = preface
+        self._rest = b""
+        self.sent_headers: dict[int, list[tuple[bytes, bytes]]] = {}
+
+    # Sending.
+
+    def start(self, settings: dict[int, int] | None = None, *, acknowledge: bool = True) -> list[Frame]:
+        self.protocol.clock(0.0)
+        data = self._preface + SettingsFrame(0, settings or {}).serialize()
+        if acknowledge:
+            data += SettingsFrame(0, flags=["ACK"]).serialize()
+        self.protocol.bytes_received(data)
+        frames = self.frames()
+        self.events()
+        return frames
+
+    def send(self, *frames: Frame | bytes) -> None:
+        """All of them in one read."""
+        self.protocol.bytes_received(b"".join(f if isinstance(f, bytes) else f.serialize() for f in frames))
+
+    def headers(self, stream_id: int, fields=REQUEST, *flags: str, **arguments) -> HeadersFrame:
+        block = self.encoder.encode(fields)
+        return HeadersFrame(stream_id, block, flags=["END_HEADERS", *flags], **arguments)
+
+    def request(self, stream_id: int, fields=REQUEST, *, end_stream: bool = True) -> HeadersFrame:
+        return self.headers(stream_id, fields, *(["END_STREAM"] if end_stream else []))
+
+    def continued(self, stream_id: int, fields, size: int, *flags: str) -> list[Frame]:
+        """A section in fragments of a size."""
+        block = self.encoder.encode(fields)
+        parts = [block[i : i + size] for i in range(0, len(block), size)]
+        frames: list[Frame] = [HeadersFrame(stream_id, parts[0], flags=list(flags))]
+        frames += [ContinuationFrame(stream_id, part) for part in parts[1:]]
+        frames[-1].flags.add("END_HEADERS")
+        return frames
+
+    # Receiving.
+
+    def frames(self) -> list[Frame]:
+        data = self._rest + self.protocol.bytes_to_send()
+        data = data.removeprefix(PREFACE)
+        frames = []
+        while len(data) >= 9:
+            frame, length = Frame.parse_frame_header(memoryview(data[:9]))
+            frame.parse_body(memoryview(data[9 : 9 + length]))
+            data = data[9 + length :]
+            if isinstance(frame, HeadersFrame):
+                self.sent_headers[frame.stream_id] = list(self.decoder.decode(frame.data, raw=True))
+            frames.append(frame)
+        self._rest = data
+        return frames
+
+    def events(self) -> list[Event]:
+        events = []
+        while (event := self.protocol.next_event()) is not None:
+            events.append(event)
+        return events
+
+
+def server(
+    settings: HTTP2Settings | None = None,
+    *,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    peer_settings: dict[int, int] | None = None,
+    start: bool = True,
+) -> RawPeer:
+    """A server, with a raw client."""
+    peer = RawPeer(H2ServerProtocol(secure=True, limits=limits, timeouts=timeouts, settings=settings), PREFACE)
+    if start:
+        peer.start(peer_settings)
+    return peer
+
+
+def client(
+    settings: HTTP2Settings | None = None,
+    *,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    peer_settings: dict[int, int] | None = None,
+    start: bool = True,
+) -> RawPeer:
+    """A client, with a raw server."""
+    peer = RawPeer(H2ClientProtocol(secure=True, limits=limits, timeouts=timeouts, settings=settings), b"")
+    if start:
+        peer.start(peer_settings)
+    return peer
+
+
+def open_request(peer: RawPeer, fields=REQUEST, *, end_stream: bool = True) -> int:
+    """Open a stream of the client under test."""
+    stream_id = peer.protocol.get_available_stream_id()
+    peer.protocol.submit_headers(stream_id, fields, end_stream)
+    return stream_id
+
+
+def resets(frames: list[Frame]) -> list[tuple[int, int]]:
+    return [(f.stream_id, f.error_code) for f in frames if isinstance(f, RstStreamFrame)]
+
+
+def goaways(frames: list[Frame]) -> list[tuple[int, int]]:
+    return [(f.last_stream_id, f.error_code) for f in frames if isinstance(f, GoAwayFrame)]
+
+
+def updates(frames: list[Frame], stream_id: int) -> int:
+    return sum(f.window_increment for f in frames if isinstance(f, WindowUpdateFrame) and f.stream_id == stream_id)
+
+
+def body(events: list[Event], stream_id: int) -> bytes:
+    return b"".join(e.data for e in events if isinstance(e, DataReceived) and e.stream_id == stream_id)
+
+
+def assert_connection_error(peer: RawPeer, code: int) -> None:
+    from hface_trio.protocols._interfaces import OutputEnd
+
+    frames = peer.frames()
+    assert [c for _, c in goaways(frames)] == [code], frames
+    terminated = [e for e in peer.events() if isinstance(e, ConnectionTerminated)]
+    assert [e.error_code for e in terminated] == [code]
+    assert peer.protocol.output_end is OutputEnd.CLOSED
+    assert peer.protocol.open_streams == 0
+    assert peer.protocol.get_timer() is None
+    assert peer.protocol.has_expired()
+
+
+def assert_stream_error(peer: RawPeer, stream_id: int, code: int) -> None:
+    """The stream was reset with the code, and the connection still serves."""
+    frames = peer.frames()
+    assert resets(frames) == [(stream_id, code)], frames
+    assert not goaways(frames), frames
+    assert_alive(peer)
+
+
+def assert_alive(peer: RawPeer) -> None:
+    peer.send(PingFrame(0, b"are you?"))
+    answers = [f for f in peer.frames() if isinstance(f, PingFrame)]
+    assert [(f.opaque_data, "ACK" in f.flags) for f in answers] == [(b"are you?", True)]
+
+
+def data_frame(stream_id: int, data: bytes = b"", *flags: str, pad: int | None = None) -> DataFrame:
+    if pad is None:
+        return DataFrame(stream_id, data, flags=list(flags))
+    return DataFrame(stream_id, data, pad_length=pad, flags=["PADDED", *flags])

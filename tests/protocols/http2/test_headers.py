@@ -1,0 +1,209 @@
+"""RFC 9113 §8.2 and §8.3: each rule, on sections that break that rule alone."""
+
+from __future__ import annotations
+
+import pytest
+from hpack import NeverIndexedHeaderTuple
+
+from hface_trio.errors import LocalProtocolError
+from hface_trio.protocols.http2 import HTTP2Settings
+from hface_trio.protocols.http2._headers import (
+    MalformedSectionError,
+    check_request,
+    check_response,
+    check_trailers,
+    join_cookies,
+)
+from hface_trio.protocols.http2._outbound import prepare_section
+
+from .raw_peer import REQUEST
+
+CONNECT = [(b":method", b"CONNECT"), (b":authority", b"example.test:443")]
+EXTENDED = [
+    (b":method", b"CONNECT"),
+    (b":protocol", b"websocket"),
+    (b":scheme", b"https"),
+    (b":authority", b"example.test"),
+    (b":path", b"/chat"),
+]
+
+
+def without(section, name):
+    return [field for field in section if field[0] != name]
+
+
+def changed(section, name, value):
+    return [(n, value if n == name else v) for n, v in section]
+
+
+GOOD_REQUESTS = {
+    "plain": REQUEST,
+    "host instead of authority": [*without(REQUEST, b":authority"), (b"host", b"example.test")],
+    "host and authority agree": [*REQUEST, (b"host", b"Example.Test")],
+    "te trailers": [*REQUEST, (b"te", b"trailers")],
+    "empty value": [*REQUEST, (b"x", b"")],
+    "same content-length twice": [*REQUEST, (b"content-length", b"5"), (b"content-length", b"5")],
+    "asterisk": changed(changed(REQUEST, b":method", b"OPTIONS"), b":path", b"*"),
+    "connect": CONNECT,
+    "extended connect": EXTENDED,
+    "other scheme": changed(changed(REQUEST, b":scheme", b"coap"), b":path", b"x"),
+    "obs-text in value": [*REQUEST, (b"x", b"caf\xc3\xa9")],
+}
+
+BAD_FIELDS = {
+    "upper-case name": (b"Accept", b"*/*"),
+    "space in name": (b"a b", b"c"),
+    "empty name": (b"", b"c"),
+    "control in name": (b"a\x00b", b"c"),
+    "non-ASCII name": (b"caf\xe9", b"c"),
+    "colon in name": (b"a:b", b"c"),
+    "CR in value": (b"a", b"b\rc"),
+    "LF in value": (b"a", b"b\nc"),
+    "NUL in value": (b"a", b"b\x00c"),
+    "leading space": (b"a", b" b"),
+    "trailing tab": (b"a", b"b\t"),
+    "trailing LF": (b"a", b"b\n"),
+    "connection": (b"connection", b"close"),
+    "keep-alive": (b"keep-alive", b"timeout=5"),
+    "proxy-connection": (b"proxy-connection", b"close"),
+    "transfer-encoding": (b"transfer-encoding", b"chunked"),
+    "upgrade": (b"upgrade", b"h2c"),
+    "te": (b"te", b"gzip"),
+    "te beside trailers": (b"te", b"trailers, gzip"),
+    "unknown pseudo": (b":foo", b"bar"),
+    "pseudo behind field": (b":path", b"/"),
+    "content-length not a number": (b"content-length", b"5x"),
+    "content-length negative": (b"content-length", b"-5"),
+    "content-length list": (b"content-length", b"5, 5"),
+    "content-length empty": (b"content-length", b""),
+    "content-length of 20 digits": (b"content-length", b"1" * 20),
+}
+
+BAD_REQUESTS = {
+    "no method": without(REQUEST, b":method"),
+    "no scheme": without(REQUEST, b":scheme"),
+    "no path": without(REQUEST, b":path"),
+    "empty path": changed(REQUEST, b":path", b""),
+    "relative path": changed(REQUEST, b":path", b"index"),
+    "space in path": changed(REQUEST, b":path", b"/a b"),
+    "asterisk for GET": changed(REQUEST, b":path", b"*"),
+    "no authority and no host": without(REQUEST, b":authority"),
+    "empty authority": changed(REQUEST, b":authority", b""),
+    "userinfo in authority": changed(REQUEST, b":authority", b"a@example.test"),
+    "path in authority": changed(REQUEST, b":authority", b"example.test/x"),
+    "method twice": [REQUEST[0], *REQUEST],
+    "method not a token": changed(REQUEST, b":method", b"G ET"),
+    "status in request": [*REQUEST[:2], (b":status", b"200"), *REQUEST[2:]],
+    "host disagrees": [*REQUEST, (b"host", b"other.test")],
+    "host twice": [*REQUEST, (b"host", b"example.test"), (b"host", b"example.test")],
+    "conflicting content-length": [*REQUEST, (b"content-length", b"5"), (b"content-length", b"6")],
+    "protocol without CONNECT": [*REQUEST[:1], (b":protocol", b"websocket"), *REQUEST[1:]],
+    "CONNECT with path": [*CONNECT, (b":path", b"/")],
+    "CONNECT with scheme": [*CONNECT, (b":scheme", b"https")],
+    "CONNECT without authority": [CONNECT[0], (b"host", b"example.test")],
+    "extended CONNECT without path": without(EXTENDED, b":path"),
+    "extended CONNECT without scheme": without(EXTENDED, b":scheme"),
+    "nothing": [],
+} | {f"field: {name}": [*REQUEST, field] for name, field in BAD_FIELDS.items()}
+
+BAD_RESPONSES = {
+    "no status": [],
+    "status of two digits": [(b":status", b"99")],
+    "status of four digits": [(b":status", b"2000")],
+    "status not a number": [(b":status", b"2xx")],
+    "status twice": [(b":status", b"200"), (b":status", b"200")],
+    "status 101": [(b":status", b"101")],
+    "request field": [(b":status", b"200"), (b":path", b"/")],
+} | {f"field: {name}": [(b":status", b"200"), field] for name, field in BAD_FIELDS.items()}
+
+BAD_TRAILERS = {"pseudo": [(b":path", b"/")], "status": [(b":status", b"200")]} | {
+    f"field: {name}": [field] for name, field in BAD_FIELDS.items()
+}
+
+
+@pytest.mark.parametrize("section", GOOD_REQUESTS.values(), ids=GOOD_REQUESTS)
+def test_well_formed_request_passes(section):
+    check_request(section)
+
+
+@pytest.mark.parametrize("section", BAD_REQUESTS.values(), ids=BAD_REQUESTS)
+def test_malformed_request_is_refused(section):
+    with pytest.raises(MalformedSectionError):
+        check_request(section)
+
+
+@pytest.mark.parametrize("section", BAD_RESPONSES.values(), ids=BAD_RESPONSES)
+def test_malformed_response_is_refused(section):
+    with pytest.raises(MalformedSectionError):
+        check_response(section)
+
+
+@pytest.mark.parametrize("section", BAD_TRAILERS.values(), ids=BAD_TRAILERS)
+def test_malformed_trailers_are_refused(section):
+    with pytest.raises(MalformedSectionError):
+        check_trailers(section)
+
+
+def test_extended_connect_needs_the_setting():
+    with pytest.raises(MalformedSectionError):
+        check_request(EXTENDED, extended_connect=False)
+
+
+def test_content_length_of_connect_counts_for_nothing():
+    assert check_request([*CONNECT, (b"content-length", b"5")]).content_length is None
+
+
+def test_cookies_are_joined_where_the_first_stood():
+    section = [(b"a", b"1"), (b"cookie", b"x=1"), (b"b", b"2"), (b"cookie", b"y=2")]
+    assert join_cookies(section) == [(b"a", b"1"), (b"cookie", b"x=1; y=2"), (b"b", b"2")]
+
+
+@pytest.mark.parametrize("field", [(b"a", b"b\r\nc: d"), (b"a", b"b\0"), (b"a b", b"c"), (b"te", b"gzip")])
+def test_outbound_section_is_checked(field):
+    with pytest.raises(LocalProtocolError):
+        prepare_section([*REQUEST, field], HTTP2Settings(), check_request)
+
+
+def test_outbound_text_is_refused():
+    with pytest.raises(LocalProtocolError):
+        prepare_section([*REQUEST, ("a", "b")], HTTP2Settings(), check_request)  # type: ignore[list-item]
+
+
+def test_outbound_section_is_brought_into_form():
+    headers = [*REQUEST, (b"Accept", b" */* "), (b"Connection", b"close"), (b"transfer-encoding", b"chunked")]
+    fields, _ = prepare_section(headers, HTTP2Settings(), check_request)
+    assert fields == [*REQUEST, (b"accept", b"*/*")]
+
+
+def test_outbound_section_is_left_alone_on_request():
+    settings = HTTP2Settings(normalize_outbound_headers=False)
+    with pytest.raises(LocalProtocolError):
+        prepare_section([*REQUEST, (b"connection", b"close")], settings, check_request)
+    settings = HTTP2Settings(normalize_outbound_headers=False, validate_outbound_headers=False)
+    fields, _ = prepare_section([*REQUEST, (b"Connection", b"close")], settings, check_request)
+    assert fields[-1] == (b"Connection", b"close")
+
+
+@pytest.mark.parametrize(
+    ("field", "secret"),
+    [
+        ((b"authorization", b"x"), True),
+        ((b"proxy-authorization", b"x"), True),
+        ((b"set-cookie", b"a=b"), True),
+        ((b"cookie", b"a=b"), True),
+        ((b"cookie", b"a=" + b"b" * 40), False),
+        ((b"accept", b"x"), False),
+        (NeverIndexedHeaderTuple(b"x", b"y"), True),
+        (NeverIndexedHeaderTuple(b"X", b"y "), True),
+    ],
+)
+def test_secrets_are_never_indexed(field, secret):
+    fields, _ = prepare_section([*REQUEST, field], HTTP2Settings(), check_request)
+    assert isinstance(fields[-1], NeverIndexedHeaderTuple) is secret
+
+
+def test_cookies_are_split_on_request():
+    fields, _ = prepare_section(
+        [*REQUEST, (b"cookie", b"a=1; b=2")], HTTP2Settings(split_outbound_cookies=True), check_request
+    )
+    assert fields[-2:] == [(b"cookie", b"a=1"), (b"cookie", b"b=2")]
