@@ -17,7 +17,7 @@ from typing import Self, TypeAlias
 
 import trio
 
-from ..errors import HfaceError
+from ..errors import HfaceError, HTTPConnectionError
 from ..limits import Limits
 from ..models import AddressType, ServerTLSConfig
 from ..networking import ByteStream, ByteStreamListener, DepartureWatch, SystemNetworking, TCPServerNetworking
@@ -209,6 +209,8 @@ class HTTPOverTCPListener(HTTPListener):
             connection = await self._open_connection(stream)
             if connection is not None:
                 await connection_handler(connection)
+        except (HTTPConnectionError, trio.BrokenResourceError) as exc:  # peers leave: not worth an error in the log
+            logger.debug("a connection from %s ended: %s", host or "a peer", exc)
         except Exception:  # noqa: BLE001  # the barrier: no connection may end its server
             logger.exception("a connection from %s failed", host or "a peer")
         except BaseExceptionGroup as group:

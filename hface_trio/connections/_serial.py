@@ -25,6 +25,7 @@ from ..events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    SendCapacityIncreased,
     StreamEvent,
     StreamReset,
     StreamResetReceived,
@@ -153,9 +154,9 @@ class SerialDriver(StreamDriver):
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, ConnectionTerminated):
             self._terminate(event)
+        elif isinstance(event, SendCapacityIncreased):
+            return  # whoever sends waits for the output itself
         elif self.raw is not None:
-            if isinstance(event, DataReceived) and not event.data and not event.end_stream:
-                return
             self.raw.put(event)
         elif isinstance(event, StreamReset):
             # Mostly the connection goes down with its stream, and that event knows better why.
