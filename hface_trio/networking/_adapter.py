@@ -96,9 +96,13 @@ class StreamAdapter(ByteStream):
         self._check_sending()
         if self._pending:
             await self._send(b"")
-        else:
+            return
+        self._sending = True
+        try:
             with self._abortable():
                 await self._stream.wait_send_all_might_not_block()
+        finally:
+            self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
         """Send what waits, or wait until the stream takes octets."""

@@ -19,7 +19,7 @@ import trio
 
 from . import _departure
 from ._addresses import SocketAddress, address_from_system
-from ._interfaces import Buffer, ByteStream, ExtraAttributes
+from ._interfaces import Buffer, ByteStream, ExtraAttributes, check_receive_size
 
 __all__ = ["SocketByteStream"]
 
@@ -81,8 +81,8 @@ class SocketByteStream(ByteStream):
         """
         if max_bytes is None:
             max_bytes = _RECEIVE_OCTETS
-        elif max_bytes < 1:
-            raise ValueError("max_bytes must be at least 1")
+        else:
+            check_receive_size(max_bytes)
         if self._closed:
             raise trio.ClosedResourceError("this stream is closed")
         if self._receiving:
@@ -130,7 +130,13 @@ class SocketByteStream(ByteStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the kernel takes octets."""
-        await self.wait_writable()
+        if self._closed or self._sending:
+            self._refuse_to_send()
+        self._sending = True
+        try:
+            await self.wait_writable()
+        finally:
+            self._sending = False
 
     async def flush(self) -> None:
         """Nothing waits here; a checkpoint."""

@@ -25,7 +25,7 @@ from typing import NoReturn
 import trio
 
 from ..errors import TLSHandshakeError
-from ._interfaces import Buffer, ByteStream, ExtraAttributes
+from ._interfaces import Buffer, ByteStream, ExtraAttributes, check_receive_size
 from ._tls_context import ServerNameRecorder
 from ._tls_errors import describe_tls_error
 
@@ -196,8 +196,8 @@ class TLSByteStream(ByteStream):
         """
         if max_bytes is None:
             max_bytes = _RECEIVE_OCTETS
-        elif max_bytes < 1:
-            raise ValueError("max_bytes must be at least 1")
+        else:
+            check_receive_size(max_bytes)
         if self._state is not _State.OPEN:
             self._refuse()
         if self._receiving:
@@ -288,7 +288,13 @@ class TLSByteStream(ByteStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until all ciphertext has left and the transport takes more."""
-        await self.wait_writable()
+        if self._state is not _State.OPEN or self._sending:
+            self._refuse_to_send()
+        self._sending = True
+        try:
+            await self.wait_writable()
+        finally:
+            self._sending = False
 
     async def flush(self) -> None:
         """Wait until all ciphertext has been handed to the kernel."""

@@ -14,6 +14,7 @@ import trio
 
 from ..models import AddressType
 from ..networking import Buffer, ByteStream, ExtraAttributes
+from ..networking._interfaces import check_receive_size
 
 __all__ = ["MemoryByteStream", "memory_stream_pair"]
 
@@ -121,9 +122,10 @@ class MemoryByteStream(ByteStream):
 
         Cancellation: nothing was taken.
         """
-        octets = _RECEIVE_OCTETS if max_bytes is None else max_bytes
-        if octets < 1:
-            raise ValueError("max_bytes must be at least 1")
+        if max_bytes is None:
+            max_bytes = _RECEIVE_OCTETS
+        else:
+            check_receive_size(max_bytes)
         self._check_open()
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this stream")
@@ -136,9 +138,9 @@ class MemoryByteStream(ByteStream):
             self._receiving = False
         self._check_reset(self._input)
         if self.receive_limit_octets is not None:
-            octets = min(octets, self.receive_limit_octets)
-        data = bytes(self._input.data[:octets])
-        del self._input.data[:octets]
+            max_bytes = min(max_bytes, self.receive_limit_octets)
+        data = bytes(self._input.data[:max_bytes])
+        del self._input.data[:max_bytes]
         self._input.writable.wake()
         return data
 
@@ -164,7 +166,12 @@ class MemoryByteStream(ByteStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room in the buffer."""
-        await self.wait_writable()
+        self._check_sending()
+        self._sending = True
+        try:
+            await self.wait_writable()
+        finally:
+            self._sending = False
 
     async def flush(self) -> None:
         """Nothing waits here; a checkpoint."""
