@@ -21,6 +21,7 @@ from ..events import DataReceived, Event, HeadersReceived
 from ..models import AddressType, HeadersType, HTTPErrorCodes
 from ..networking import Buffer, ByteStream, ExtraAttributes
 from ..protocols import HTTPOverTCPProtocol
+from ._base import ConnectionDriver
 from ._context import ConnectionContext
 from ._input import EventQueue
 from ._observer import ConnectionRecord
@@ -90,7 +91,7 @@ class HTTPConnection:
         self._transport = transport
         self._client_side = client_side
         self._context = context or ConnectionContext()
-        self._driver: SerialClientDriver | SerialServerDriver | None = None
+        self._driver: ConnectionDriver | None = None
         self._raw: EventQueue[Event] | None = None
         self._own_nursery: _OwnNursery | None = None
         self._started = trio.Event()
@@ -177,12 +178,9 @@ class HTTPConnection:
 
         Cancellation: what is under way is reset, what is complete gets one bounded flush, then the transport is closed.
         """
-        driver: SerialClientDriver | SerialServerDriver
-        if self._client_side:
-            driver = SerialClientDriver(self._protocol, self._transport, self._context, self._record)
-        else:
-            driver = SerialServerDriver(self._protocol, self._transport, self._context, self._record, None)
+        if not self._client_side:
             self._raw = EventQueue()
+        driver = self._make_driver(None)
         driver.raw = self._raw
         await self._run(driver, task_status)
 
@@ -200,12 +198,10 @@ class HTTPConnection:
         """
         if self._client_side:
             raise LocalProtocolError("serve_streams is for servers")
-        driver = SerialServerDriver(self._protocol, self._transport, self._context, self._record, handler)
+        driver = self._make_driver(handler)
         await self._run(driver, trio.TASK_STATUS_IGNORED)
 
-    async def _run(
-        self, driver: SerialClientDriver | SerialServerDriver, task_status: trio.TaskStatus[HTTPConnection]
-    ) -> None:
+    async def _run(self, driver: ConnectionDriver, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         if self._driver is not None:
             raise LocalProtocolError("the connection runs, or ran, already")
         self._driver = driver
@@ -222,6 +218,12 @@ class HTTPConnection:
             record.closed_at = trio.current_time()
             if context.observer is not None:
                 context.observe(context.observer.connection_closed, record)
+
+    def _make_driver(self, handler: StreamHandler | None) -> ConnectionDriver:
+        parts = (self._protocol, self._transport, self._context, self._record)
+        if self._client_side:
+            return SerialClientDriver(*parts)
+        return SerialServerDriver(*parts, handler)
 
     def _set_started(self, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         self._started.set()
@@ -316,14 +318,13 @@ class HTTPConnection:
 
         Cancellation: nothing was sent.
         """
-        driver = await self._begin_raw_send()
+        driver = await self._begin_raw_send(stream_id)
         status = next((value for name, value in headers if name == b":status"), b"")
         if status.startswith(b"1") and status != b"101":
             self._protocol.submit_informational(stream_id, headers)
         else:
             self._protocol.submit_headers(stream_id, headers, end_stream)
-        driver.pump()
-        driver.resume_reading()
+        driver.submitted()
 
     async def send_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
         """Send octets of a body or a tunnel.
@@ -335,27 +336,17 @@ class HTTPConnection:
         Backpressure: waits while more than 64 KiB is unsent.
         Cancellation: a part may have been sent.
         """
-        driver = await self._begin_raw_send()
-        view = memoryview(data).cast("B")
-        while True:
-            part = view[: self._protocol.send_capacity(stream_id)]
-            view = view[len(part) :]
-            self._protocol.submit_data(stream_id, part, end_stream and not view)
-            driver.pump()
-            if not view:
-                break
-            driver = await self._begin_raw_send()
-        driver.resume_reading()
+        driver = await self._begin_raw_send(stream_id)
+        await driver.raw_send_data(stream_id, data, end_stream)
 
     async def send_trailers(self, stream_id: int, headers: HeadersType) -> None:
         """Send trailers and end the message.
 
         Raises, Cancellation: as for :meth:`send_headers`.
         """
-        driver = await self._begin_raw_send()
+        driver = await self._begin_raw_send(stream_id)
         self._protocol.submit_trailers(stream_id, headers)
-        driver.pump()
-        driver.resume_reading()
+        driver.submitted()
 
     async def send_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
         """End a stream at once. On HTTP/1.1 a status from 400 to 599 is answered if no response has begun.
@@ -365,9 +356,9 @@ class HTTPConnection:
 
         Cancellation: nothing was sent.
         """
-        driver = await self._begin_raw_send()
+        driver = await self._begin_raw_send(stream_id)
         self._protocol.submit_stream_reset(stream_id, error_code)
-        driver.pump()
+        driver.submitted()
 
     async def receive_event(self, *, auto_acknowledge: bool = True) -> Event:
         """Receive the next event.
@@ -388,7 +379,7 @@ class HTTPConnection:
         if self._body_wanted is not None:
             self._protocol.submit_continue(self._body_wanted)
             self._body_wanted = None
-            driver.pump()
+            driver.submitted()
         event = await queue.get()
         if isinstance(event, DataReceived):
             if auto_acknowledge:
@@ -400,18 +391,18 @@ class HTTPConnection:
     def acknowledge(self, stream_id: int, n_octets: int) -> None:
         """Return the credit for data octets that were received with ``auto_acknowledge=False``."""
         self._protocol.acknowledge(stream_id, n_octets)
-        self._running().resume_reading()
+        self._running().acknowledged()
 
-    async def _begin_raw_send(self) -> SerialClientDriver | SerialServerDriver:
+    async def _begin_raw_send(self, stream_id: int) -> ConnectionDriver:
         driver = self._use_raw()
-        await driver.output.wait_room()
+        await driver.raw_wait_sendable(stream_id)
         if driver.failure is not None or self._over.is_set():
             if driver.failure is not None:
                 raise renew(driver.failure)
             raise trio.ClosedResourceError("the connection is closed")
         return driver
 
-    def _use_raw(self) -> SerialClientDriver | SerialServerDriver:
+    def _use_raw(self) -> ConnectionDriver:
         driver = self._running()
         if self._raw is None:
             if self._record.streams:
@@ -422,7 +413,7 @@ class HTTPConnection:
                 self._raw.end()
         return driver
 
-    def _running(self) -> SerialClientDriver | SerialServerDriver:
+    def _running(self) -> ConnectionDriver:
         if self._driver is None:
             raise LocalProtocolError(
                 "the connection does not run: use 'async with connection:' or start connection.run"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..errors import ConnectionLostError, HfaceError, RemoteProtocolError, StreamResetError
+from ..errors import HfaceError, RemoteProtocolError, StreamResetError
 from ..events import (
     ConnectionTerminated,
     DataReceived,
@@ -30,55 +30,40 @@ from ..events import (
     StreamReset,
     StreamResetReceived,
 )
-from ..models import AddressType, HeadersType
+from ..models import HeadersType
 from ..protocols import HTTPOverTCPProtocol, OutputEnd
+from ._base import READ_OCTETS, ConnectionDriver
 from ._context import ConnectionContext
-from ._driver import StreamDriver
-from ._input import EventQueue
-from ._observer import ConnectionRecord, StreamRecord
+from ._observer import ConnectionRecord
 from ._output import SEND_BUFFER_OCTETS, SerialOutput
 from ._stream import HTTPStream
 from ._wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from ..networking import Buffer, ByteStream, ExtraAttributes
+    from ..networking import Buffer, ByteStream
 
 __all__ = ["SerialDriver"]
 
-READ_OCTETS = 64 * 1024
 _SLICE_OCTETS = 128 * 1024
 _EOF_PASSES = 4
 """Scheduler passes between seeing the peer's FIN and telling so: a handler that answers without waiting has answered then.
 The FIN of ``printf … | nc -N`` comes with the request."""
 
 
-class SerialDriver(StreamDriver):
+class SerialDriver(ConnectionDriver):
     """What the server's and the client's side of a serial connection share."""
+
+    output: SerialOutput
+    _nursery: trio.Nursery
 
     def __init__(
         self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
     ) -> None:
-        self.protocol = protocol
-        self.transport = transport
-        self.context = context
-        self.record = record
-        self.http_version = protocol.http_version
-        self.draining = trio.Event()
-        self.raw: EventQueue[Event] | None = None
-        self.terminated: ConnectionTerminated | None = None
-        self.failure: HfaceError | None = None
-        self.octets_received = 0
-        self.output: SerialOutput
-        self._nursery: trio.Nursery
-        self._attributes = transport.extra_attributes
+        super().__init__(protocol, transport, context, record)
         self._receiving: HTTPStream | None = None
-        self._attention = Wakeup()
         self._resume = Wakeup()
         self._paused = False
-        self._input_ended = False
         self._half_closing = False
-        self._eof_sent = False
-        self._closed = False
         self._last_octet_at = 0.0
         self._departure_deadline = math.inf
 
@@ -103,7 +88,7 @@ class SerialDriver(StreamDriver):
                 if not self._is_aborted():
                     await self.output.wait_flushed()
                 nursery.cancel_scope.cancel()
-            await self._close_in_order()
+            await self._close_in_order(self._is_aborted())
         finally:
             with trio.move_on_after(self.context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
                 await self._close_at_once()
@@ -113,13 +98,9 @@ class SerialDriver(StreamDriver):
     async def _main(self) -> None:
         """Serve, or wait, until the connection is to be closed."""
 
-    async def _wait_over(self) -> None:
-        while not self.is_over():
-            await self._attention.wait()
-
     def is_over(self) -> bool:
         """Return whether nothing more can happen on this connection."""
-        return self.terminated is not None or self.protocol.output_end is not OutputEnd.OPEN or self.output.failed
+        return super().is_over() or self.output.failed
 
     def drain(self) -> None:
         """Finish what is under way and take nothing more."""
@@ -204,25 +185,8 @@ class SerialDriver(StreamDriver):
         """Let the application hear of a peer that abandoned the exchange."""
         stream.fail(cause)
 
-    def _terminate(self, event: ConnectionTerminated) -> None:
-        if self.terminated is None:
-            self.terminated = event
-            self.record.error_code = event.error_code
-            self.record.message = event.message
-            self.failure = ConnectionLostError(
-                event.message or "the connection was closed", error_code=event.error_code or None
-            )
-            if event.error_code:
-                self.failure.__cause__ = RemoteProtocolError(event.message or "", error_code=event.error_code)
-        if self.raw is not None:
-            self.raw.put(event)
-            self.raw.end()
-        self._attention.wake()
-
     def _output_failed(self, exc: Exception) -> None:
-        if self.failure is None:
-            self.failure = ConnectionLostError(f"the connection broke while sending: {exc}")
-            self.failure.__cause__ = exc
+        self._broke("the connection broke while sending", exc)
         self.protocol.connection_lost()
         self.pump()
         self._attention.wake()
@@ -275,9 +239,7 @@ class SerialDriver(StreamDriver):
             data = await self.transport.receive_some(max_octets)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             self._input_ended = True
-            if self.failure is None:
-                self.failure = ConnectionLostError(f"the connection broke: {exc}")
-                self.failure.__cause__ = exc
+            self._broke("the connection broke", exc)
             protocol.connection_lost()
             self.pump()
             return
@@ -339,27 +301,6 @@ class SerialDriver(StreamDriver):
     def _is_aborted(self) -> bool:
         return self.output.failed or self.protocol.output_end is OutputEnd.ABORTED
 
-    async def _close_in_order(self) -> None:
-        """Close; a server half-closes first and reads on for a while, so that the peer can read the last answer."""
-        if self._is_aborted():
-            self.transport.abort()
-        elif self.record.client_side:
-            await self.transport.aclose()
-        else:
-            with trio.move_on_after(self.context.timeouts.linger_seconds):
-                await self._linger()
-            await self.transport.aclose()
-        self._closed = True
-
-    async def _linger(self) -> None:
-        try:
-            if not self._eof_sent:
-                await self.transport.send_eof()
-            while not self._input_ended:
-                self._input_ended = not await self.transport.receive_some(READ_OCTETS)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._input_ended = True  # nobody is left to read the answer
-
     async def _close_at_once(self) -> None:
         """Close a connection that was cancelled: what is complete may still leave, what is not ends in a reset."""
         if self._closed:
@@ -372,47 +313,16 @@ class SerialDriver(StreamDriver):
         if self._is_aborted():
             self.transport.abort()
             return
-        try:
-            for buffer in [*self.output.take_pending(), *buffers]:
-                await self.transport.send_all(buffer)
-            await self.transport.aclose()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.transport.abort()
-        except trio.Cancelled:
-            self.transport.abort()
-            raise
+        await self._send_last([*self.output.take_pending(), *buffers])
 
     def _end(self) -> None:
         self.output.close()
-        self.record.octets_received = self.octets_received
-        self.record.octets_sent = self.output.octets_sent
-        if self.failure is None:
-            self.failure = ConnectionLostError("the connection was closed here")
+        self._note_end(self.output.octets_sent)
         stream = self._receiving
-        if stream is not None and not stream.over:
+        if stream is not None and not stream.over and self.failure is not None:
             stream.fail(self._lost_error(self.failure.message, 0, stream))
-        if self.raw is not None:
-            if self.terminated is None:
-                self.raw.put(ConnectionTerminated(0, self.failure.message))
-            self.raw.end()
 
     # Streams
-
-    def open_record(self, stream: HTTPStream) -> None:
-        """Tell the observer of a stream."""
-        self.record.streams += 1
-        observer = self.context.observer
-        if observer is not None:
-            stream.record = StreamRecord(
-                self.record,
-                stream.stream_id,
-                stream.method,
-                stream.scheme,
-                stream.authority,
-                stream.path,
-                trio.current_time(),
-            )
-            self.context.observe(observer.stream_opened, stream.record)
 
     def close_stream(self, stream: HTTPStream) -> None:
         """Forget a stream: the one place where that happens."""
@@ -422,15 +332,7 @@ class SerialDriver(StreamDriver):
         self.context.ledger.release(stream)
         if self._receiving is stream:
             self._receiving = None
-        record, observer = stream.record, self.context.observer
-        if record is not None and observer is not None:
-            record.closed_at = trio.current_time()
-            record.status = stream.status
-            record.body_octets_received = stream.body_octets_received
-            record.body_octets_sent = stream.body_octets_sent
-            if not (stream.rules.ended and stream.input_ended) or stream.rules.broken:
-                record.error_code = stream.cause.error_code or 0 if stream.cause is not None else 0
-            self.context.observe(observer.stream_closed, record)
+        self.close_record(stream)
 
     def resume_reading(self) -> None:
         """Let the reader look again whether there is something to read."""
@@ -439,21 +341,6 @@ class SerialDriver(StreamDriver):
             self._resume.wake()
 
     # What streams ask for
-
-    @property
-    def extra_attributes(self) -> ExtraAttributes:
-        """What is known of the transport."""
-        return self._attributes
-
-    @property
-    def local_address(self) -> AddressType | None:
-        """Address of this side."""
-        return self._attributes.local_address
-
-    @property
-    def remote_address(self) -> AddressType | None:
-        """Address of the peer."""
-        return self._attributes.remote_address
 
     async def wait_sendable(self, stream: HTTPStream) -> None:
         """Wait until at most 64 KiB is unsent."""
@@ -518,6 +405,34 @@ class SerialDriver(StreamDriver):
         """Return credit, and read on if reading was paused."""
         self.context.ledger.adjust(stream, -n_octets)
         self.protocol.acknowledge(stream.stream_id, n_octets)
+        self.resume_reading()
+
+    # Raw
+
+    async def raw_wait_sendable(self, stream_id: int) -> None:
+        """Wait until at most 64 KiB is unsent."""
+        await self.output.wait_room()
+
+    async def raw_send_data(self, stream_id: int, data: Buffer, end_stream: bool) -> None:
+        """Submit data in pieces, each when little is unsent."""
+        view = memoryview(data).cast("B")
+        while True:
+            part = view[: self.protocol.send_capacity(stream_id)]
+            view = view[len(part) :]
+            self.protocol.submit_data(stream_id, part, end_stream and not view)
+            self.pump()
+            if not view:
+                break
+            await self.output.wait_room()
+        self.resume_reading()
+
+    def submitted(self) -> None:
+        """Let leave what was submitted."""
+        self.pump()
+        self.resume_reading()
+
+    def acknowledged(self) -> None:
+        """Read on if reading was paused."""
         self.resume_reading()
 
     def reset(self, stream: HTTPStream, error_code: int) -> None:

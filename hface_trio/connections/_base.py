@@ -1,0 +1,214 @@
+"""What serial and multiplexed connections have in common: state, records, and how they are asked to end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..errors import ConnectionLostError, HfaceError, RemoteProtocolError
+from ..events import ConnectionTerminated, Event
+from ..models import AddressType
+from ..protocols import HTTPOverTCPProtocol, OutputEnd
+from ._context import ConnectionContext
+from ._driver import StreamDriver
+from ._input import EventQueue
+from ._observer import ConnectionRecord, StreamRecord
+from ._stream import HTTPStream
+from ._wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from ..networking import Buffer, ByteStream, ExtraAttributes
+
+__all__ = ["ConnectionDriver"]
+
+READ_OCTETS = 64 * 1024
+
+
+class ConnectionDriver(StreamDriver):
+    """Runs one connection: base of all drivers."""
+
+    def __init__(
+        self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
+    ) -> None:
+        self.protocol = protocol
+        self.transport = transport
+        self.context = context
+        self.record = record
+        self.http_version = protocol.http_version
+        self.draining = trio.Event()
+        self.raw: EventQueue[Event] | None = None
+        self.terminated: ConnectionTerminated | None = None
+        self.failure: HfaceError | None = None
+        self.octets_received: int = 0
+        self._attributes = transport.extra_attributes
+        self._attention = Wakeup()
+        self._input_ended = False
+        self._eof_sent = False
+        self._closed = False
+
+    # For HTTPConnection
+
+    @abstractmethod
+    async def run(self, started: Callable[[], None]) -> None:
+        """Run the connection until it is over; call ``started`` when it runs. Raises nothing but cancellation."""
+
+    @abstractmethod
+    def pump(self) -> None:
+        """Take everything the protocol has: events to where they belong, output on its way."""
+
+    @abstractmethod
+    def drain(self) -> None:
+        """Finish what is under way and take nothing more."""
+
+    @abstractmethod
+    def close(self, error_code: int = 0) -> None:
+        """End the connection and what is under way on it."""
+
+    @abstractmethod
+    def statistics(self) -> tuple[int, int, int]:
+        """Return octets received, sent and buffered."""
+
+    @abstractmethod
+    async def raw_wait_sendable(self, stream_id: int) -> None:
+        """Wait until what a stream has unsent is at most 64 KiB. A checkpoint."""
+
+    @abstractmethod
+    async def raw_send_data(self, stream_id: int, data: Buffer, end_stream: bool) -> None:
+        """Submit data, all of it, and let it leave."""
+
+    @abstractmethod
+    def submitted(self) -> None:
+        """Let leave what was submitted to the protocol. Never waits."""
+
+    @abstractmethod
+    def acknowledged(self) -> None:
+        """Act on credit that was returned to the protocol."""
+
+    # The end
+
+    def is_over(self) -> bool:
+        """Return whether nothing more can happen on this connection."""
+        return self.terminated is not None or self.protocol.output_end not in _GOES_ON
+
+    async def _wait_over(self) -> None:
+        while not self.is_over():
+            await self._attention.wait()
+
+    def _terminate(self, event: ConnectionTerminated) -> None:
+        if self.terminated is None:
+            self.terminated = event
+            self.record.error_code = event.error_code
+            self.record.message = event.message
+            if self.failure is None:
+                self.failure = ConnectionLostError(
+                    event.message or "the connection was closed", error_code=event.error_code or None
+                )
+                if event.error_code:
+                    self.failure.__cause__ = RemoteProtocolError(event.message or "", error_code=event.error_code)
+        if self.raw is not None:
+            self.raw.put(event)
+            self.raw.end()
+        self._attention.wake()
+
+    def _broke(self, what: str, exc: Exception) -> None:
+        """Note why the transport broke; the first reason stays."""
+        if self.failure is None:
+            self.failure = ConnectionLostError(f"{what}: {exc}")
+            self.failure.__cause__ = exc
+
+    async def _close_in_order(self, aborted: bool) -> None:
+        """Close; a server half-closes first and reads on for a while, so that the peer can read the last answer."""
+        if aborted:
+            self.transport.abort()
+        elif self.record.client_side:
+            await self.transport.aclose()
+        else:
+            with trio.move_on_after(self.context.timeouts.linger_seconds):
+                await self._linger()
+            await self.transport.aclose()
+        self._closed = True
+
+    async def _linger(self) -> None:
+        try:
+            if not self._eof_sent:
+                await self.transport.send_eof()
+            while not self._input_ended:
+                self._input_ended = not await self.transport.receive_some(READ_OCTETS)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._input_ended = True  # nobody is left to read the answer
+
+    async def _send_last(self, buffers: list[Buffer]) -> None:
+        """Send what is left of a connection that was cancelled, and close it; under a deadline of the caller's."""
+        try:
+            for buffer in buffers:
+                await self.transport.send_all(buffer)
+            await self.transport.aclose()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.transport.abort()
+        except trio.Cancelled:
+            self.transport.abort()
+            raise
+
+    def _note_end(self, octets_sent: int) -> None:
+        self.record.octets_received = self.octets_received
+        self.record.octets_sent = octets_sent
+        if self.failure is None:
+            self.failure = ConnectionLostError("the connection was closed here")
+        if self.raw is not None:
+            if self.terminated is None:
+                self.raw.put(ConnectionTerminated(0, self.failure.message))
+            self.raw.end()
+
+    # Records of streams
+
+    def open_record(self, stream: HTTPStream) -> None:
+        """Tell the observer of a stream."""
+        self.record.streams += 1
+        observer = self.context.observer
+        if observer is not None:
+            stream.record = StreamRecord(
+                self.record,
+                stream.stream_id,
+                stream.method,
+                stream.scheme,
+                stream.authority,
+                stream.path,
+                trio.current_time(),
+            )
+            self.context.observe(observer.stream_opened, stream.record)
+
+    def close_record(self, stream: HTTPStream) -> None:
+        """Tell the observer that a stream is over."""
+        record, observer = stream.record, self.context.observer
+        if record is not None and observer is not None:
+            record.closed_at = trio.current_time()
+            record.status = stream.status
+            record.body_octets_received = stream.body_octets_received
+            record.body_octets_sent = stream.body_octets_sent
+            if not (stream.rules.ended and stream.input_ended) or stream.rules.broken:
+                record.error_code = stream.cause.error_code or 0 if stream.cause is not None else 0
+            self.context.observe(observer.stream_closed, record)
+
+    # What streams ask for
+
+    @property
+    def extra_attributes(self) -> ExtraAttributes:
+        """What is known of the transport."""
+        return self._attributes
+
+    @property
+    def local_address(self) -> AddressType | None:
+        """Address of this side."""
+        return self._attributes.local_address
+
+    @property
+    def remote_address(self) -> AddressType | None:
+        """Address of the peer."""
+        return self._attributes.remote_address
+
+
+_GOES_ON = frozenset({OutputEnd.OPEN, OutputEnd.HALF_CLOSED})
+"""While the output is only half-closed, a tunnel may still receive."""
