@@ -101,7 +101,7 @@ class ReceiveLedger:
         Raises:
             StreamFault: more than the stream's window came; the octets are credited to the connection.
         """
-        if flow_octets > credit.available:
+        if flow_octets > max(0, credit.available):  # an empty frame needs no window, be it negative
             self.discarded(flow_octets)
             raise StreamFault(credit.stream_id, HTTP2ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
         credit.available -= flow_octets
@@ -153,16 +153,18 @@ class ReceiveLedger:
         for credit in credits_open:
             credit.window += change
             credit.available += change
+            self._update_if_due(credit)
 
     def _give_back(self, credit: StreamCredit, octets: int) -> None:
         self.discarded(octets)
         if credit.ended:
             return
         credit.pending += octets
-        if credit.pending and credit.pending * 2 >= credit.window:
-            self._update_stream(credit)
+        self._update_if_due(credit)
 
-    def _update_stream(self, credit: StreamCredit) -> None:
+    def _update_if_due(self, credit: StreamCredit) -> None:
+        if credit.ended or not credit.pending or credit.pending * 2 < credit.window:
+            return
         increment = credit.pending + self._growth(credit)
         credit.pending = 0
         credit.available += increment
@@ -170,7 +172,7 @@ class ReceiveLedger:
         self._write_update(credit.stream_id, increment)
 
     def _growth(self, credit: StreamCredit) -> int:
-        if credit.held * 2 > credit.window or self.now - credit.updated_at > self._growth_seconds:
+        if credit.held * 4 > credit.window or self.now - credit.updated_at > self._growth_seconds:
             return 0
         growth = min(credit.window, self._maximum_window - credit.window, self._growth_left)
         if growth <= 0 or (self.may_grow is not None and not self.may_grow()):

@@ -34,7 +34,7 @@ _CONNECTION_SPECIFIC: Final = frozenset(
         b"upgrade",
     }
 )
-_SPECIAL: Final = _CONNECTION_SPECIFIC | {b"content-length", b"cookie", b"host", b"priority", b"te"}
+_SPECIAL: Final = _CONNECTION_SPECIFIC | {b"content-length", b"cookie", b"expect", b"host", b"priority", b"te"}
 _REQUEST_PSEUDO: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 _RESPONSE_PSEUDO: Final = frozenset({b":status"})
 _NO_PSEUDO: Final[frozenset[bytes]] = frozenset()
@@ -52,6 +52,7 @@ class SectionFacts:
         "authority",
         "content_length",
         "cookies",
+        "expects_continue",
         "host",
         "method",
         "path",
@@ -72,6 +73,7 @@ class SectionFacts:
         self.host: bytes | None = None
         self.priority: bytes | None = None
         self.cookies = 0
+        self.expects_continue = False
 
 
 def check_request(headers: Iterable[HeaderType], *, extended_connect: bool = True) -> SectionFacts:
@@ -239,6 +241,10 @@ def _note_cookie(facts: SectionFacts, _name: bytes, _value: bytes) -> None:
     facts.cookies += 1
 
 
+def _note_expect(facts: SectionFacts, _name: bytes, value: bytes) -> None:
+    facts.expects_continue = value.lower() == b"100-continue"
+
+
 def _note_host(facts: SectionFacts, _name: bytes, value: bytes) -> None:
     if facts.host is not None:
         raise MalformedSectionError("more than one host field")
@@ -257,6 +263,7 @@ def _check_te(_facts: SectionFacts, _name: bytes, value: bytes) -> None:
 _CHECKS: Final[dict[bytes, Callable[[SectionFacts, bytes, bytes], None]]] = {
     b"content-length": _note_content_length,
     b"cookie": _note_cookie,
+    b"expect": _note_expect,
     b"host": _note_host,
     b"priority": _note_priority,
     b"te": _check_te,

@@ -9,7 +9,7 @@ from ...events import DataReceived, HeadersReceived
 from ...limits import Limits, Timeouts
 from ...models import HeadersType, HeaderType
 from ._codes import HTTP2Setting
-from ._compat_h2 import may_send, may_send_head
+from ._compat_h2 import may_send, may_send_head, received_all
 from ._faults import ConnectionFault
 from ._frames import PREFACE, pack_altsvc
 from ._headers import check_request, check_response, facts_unchecked
@@ -138,6 +138,15 @@ class H2ServerProtocol(H2Protocol):
         if not 100 <= facts.status < 200 or not may_send(stream.state):
             raise LocalProtocolError("not an interim response, or not on this stream", stream_id=stream_id)
         self._connection.core.send_section(stream.state, fields, end_stream=False)
+
+    def submit_continue(self, stream_id: int) -> None:
+        """Send 100 (Continue) if the client holds its body back for it; harmless otherwise."""
+        stream = self._streams.live.get(stream_id)
+        if stream is None or not stream.awaits_continue:
+            return
+        stream.awaits_continue = False
+        if not stream.head_sent and not stream.received_octets and not received_all(stream.state):
+            self._connection.core.send_section(stream.state, [(b":status", b"100")], end_stream=False)
 
     def submit_push_promise(self, stream_id: int, headers: HeadersType) -> int:
         """Promise a response to a request that the client did not make.

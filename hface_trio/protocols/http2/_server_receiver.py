@@ -104,6 +104,7 @@ class ServerReceiver(Receiver):
         if facts.cookies > 1 and connection.settings.normalize_inbound_headers:
             headers = join_cookies(headers)
         stream.method = facts.method
+        stream.awaits_continue = facts.expects_continue and not end_stream
         self._set_priority(stream, facts.priority)
         stream.head_received = stream.announced = True
         connection.events.append(HeadersReceived(stream.stream_id, headers, end_stream))

@@ -22,6 +22,7 @@ class Stream:
 
     __slots__ = (
         "announced",
+        "awaits_continue",
         "blocked",
         "credit",
         "dependency",
@@ -53,6 +54,7 @@ class Stream:
         self.expected_octets: int | None = None
         self.received_octets = 0
         self.tunnel = False
+        self.awaits_continue = False  # the client holds its body back for a 100
         self.priority: Priority = DEFAULT_PRIORITY
         self.dependency: StreamDependency | None = None
         self.blocked = False  # the application waits for send capacity
