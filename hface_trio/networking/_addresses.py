@@ -7,6 +7,7 @@ comes out, so that what a listener shows as its address can be connected to.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any, TypeAlias, cast
 
 import trio
@@ -30,6 +31,7 @@ SocketAddress: TypeAlias = Any
 
 UNIX_PREFIX = "unix:"
 _MAPPED_PREFIX = "::ffff:"
+_PRINTABLE = re.compile(r"[!-~]+")
 
 
 def unix_path(address: AddressType) -> str | None:
@@ -95,6 +97,6 @@ def tls_server_name(host: str) -> str:
         name = trio.lowlevel.encode_hostname(host).decode("ascii").removesuffix(".")
     except UnicodeError as exc:
         raise ConfigurationError(f"{host!r} is not a host name: {exc}") from exc
-    if not name or name.startswith(".") or "\0" in name:
+    if len(name) > 253 or not all(0 < len(label) < 64 for label in name.split(".")) or not _PRINTABLE.fullmatch(name):
         raise ConfigurationError(f"{host!r} is not a host name")
     return name

@@ -406,7 +406,8 @@ class TLSByteStream(ByteStream):
                     return taken
         except ssl.SSLWantReadError:
             # A handshake message after the handshake has come in part, and OpenSSL wants its rest first.
-            self._wants_input = self._wants_input or trio.Event()
+            if self._wants_input is None:
+                self._wants_input = trio.Event()
         except ssl.SSLError as exc:
             raise trio.BrokenResourceError(describe_tls_error(exc)) from exc
         self._push()
