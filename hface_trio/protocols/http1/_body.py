@@ -1,7 +1,9 @@
 """Frames bodies: how far the octets at hand belong to the current message, and whether they are well-formed.
 
-A framer never decodes: it lets a run of octets pass to the engine, as they came, of which at most ``window`` are
-data. Framing octets are passed on only when a line is complete and checked, so the engine never waits inside one.
+A framer never decodes: it lets a run of octets pass to the engine, of which at most ``window`` are data. They pass as
+they came, but for chunk extensions, which nobody reads and engines judge differently: a run ends with the line that has
+one, and ``substitute`` stands for that line. Framing octets pass only when a line is complete and checked, so the
+engine never waits inside one.
 
 Chunk framing has two costs that a peer may inflate. What every chunk needs (its shortest size, its CRLFs) is at most five
 octets for each octet of data, and free. What none needs (extensions, leading zeros) is charged to a budget.
@@ -31,13 +33,16 @@ _MAX_SIZE_DIGITS = 16
 class BodyFramer(ABC):
     """Framing of one body that is being received."""
 
-    __slots__ = ("complete", "refusal")
+    __slots__ = ("complete", "refusal", "substitute", "substitute_at")
 
     def __init__(self) -> None:
         self.complete = False
         """Whether the last octet of the body has passed."""
         self.refusal: Refusal | None = None
         """Why the octet that ``advance`` stopped at cannot be taken."""
+        self.substitute: bytes | None = None
+        """What the engine is given instead of the last line of the run, from ``substitute_at`` on."""
+        self.substitute_at = 0
 
     @property
     @abstractmethod
@@ -125,8 +130,9 @@ class ChunkedFramer(BodyFramer):
 
     def advance(self, source: bytes | bytearray, start: int, window: int) -> int:
         position, size = start, len(source)
+        self.substitute = None
         try:
-            while position < size:
+            while position < size and self.substitute is None:
                 if self._left > 0:
                     taken = min(size - position, self._left, window)
                     if not taken:
@@ -173,9 +179,14 @@ class ChunkedFramer(BodyFramer):
         if match is None:
             raise Refusal(400, "malformed chunk line")
         size = int(match[1], 16)
-        self._overhead -= end - start - 2 - len(f"{size:x}")
-        if self._overhead < 0:
-            raise Refusal(400, "chunk extensions past their budget")
+        plain = b"%x\r\n" % size
+        overhead = end - start - len(plain)
+        if overhead:
+            self._overhead -= overhead
+            if self._overhead < 0:
+                raise Refusal(400, "chunk extensions past their budget")
+            self.substitute = plain
+            self.substitute_at = start
         self._seen += size
         if self._seen > self._max_octets:
             raise Refusal(413, f"body of more than {self._max_octets} octets")

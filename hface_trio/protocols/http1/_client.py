@@ -41,14 +41,13 @@ class HTTP1Client(HTTP1Connection):
     Args:
         codec: the engine.
         limits: bounds on what the server sends.
-        timeouts: not used by the protocol itself: a client's deadlines are its callers'.
     """
 
     _after_message = Receiving.IDLE
 
-    def __init__(self, codec: ClientCodec, *, limits: Limits, timeouts: Timeouts) -> None:
+    def __init__(self, codec: ClientCodec, *, limits: Limits) -> None:
         scanner = response_scanner(limits.header_section_octets, limits.header_fields)
-        super().__init__(codec, scanner, limits, timeouts)
+        super().__init__(codec, scanner, limits)
         self._codec = codec
 
     def is_available(self) -> bool:
@@ -58,6 +57,12 @@ class HTTP1Client(HTTP1Connection):
         if not self.is_available():
             raise LocalProtocolError("no request can be sent on this connection now")
         return self._next_stream_id
+
+    def clock(self, now: float) -> None:
+        """Tell the time, which changes nothing here."""
+
+    def get_timer(self) -> float | None:
+        return None
 
     # Input
 
@@ -234,7 +239,7 @@ class H11ClientProtocol(HTTP1Client):
     Args:
         secure: whether the transport is TLS; for symmetry with other engines and versions, it changes nothing.
         limits: bounds on what the server sends.
-        timeouts: not used by the protocol itself.
+        timeouts: for symmetry as well: a client's deadlines are its callers'.
 
     Source: RFC 9110, RFC 9112.
     """
@@ -246,4 +251,4 @@ class H11ClientProtocol(HTTP1Client):
         limits: Limits = Limits(),  # noqa: B008
         timeouts: Timeouts = Timeouts(),  # noqa: B008
     ) -> None:
-        super().__init__(H11ClientCodec(), limits=limits, timeouts=timeouts)
+        super().__init__(H11ClientCodec(), limits=limits)

@@ -24,11 +24,11 @@ from ...events import (
     StreamResetReceived,
     TrailersReceived,
 )
-from ...limits import Limits, Timeouts
+from ...limits import Limits
 from ...models import HeadersType, HTTPErrorCodes
 from .._interfaces import Buffer, HTTPOverTCPProtocol, OutputEnd
 from ._body import BodyFramer
-from ._codec import Codec
+from ._codec import Body, Codec
 from ._exchange import Exchange, Receiving, Sending
 from ._front import HeadScanner
 from ._inbound import translate_trailers
@@ -56,14 +56,12 @@ class HTTP1Connection(HTTPOverTCPProtocol):
     _after_message: ClassVar[Receiving]
     """What the octets behind the peer's message are, until the exchange is over."""
 
-    def __init__(self, codec: Codec, scanner: HeadScanner, limits: Limits, timeouts: Timeouts) -> None:
+    def __init__(self, codec: Codec, scanner: HeadScanner, limits: Limits) -> None:
         self._body_codec = codec
         self._scanner = scanner
         self._limits = limits
-        self._timeouts = timeouts
         self._window = bounded(limits.stream_window_octets)
         self._pipelined = bounded(limits.pipelined_octets)
-        self._now = 0.0
         self._buffer = bytearray()
         self._events: deque[Event] = deque()
         self._output = OutputQueue()
@@ -120,12 +118,6 @@ class HTTP1Connection(HTTPOverTCPProtocol):
             if exchange is not None and exchange.sending is Sending.BODY:
                 self._events.append(SendCapacityIncreased(exchange.stream_id))
         return taken
-
-    def clock(self, now: float) -> None:
-        self._now = now
-
-    def get_timer(self) -> float | None:
-        return None
 
     # Input
 
@@ -215,11 +207,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         complete = framer.complete
         if end > start:
             exchange.awaits_continue = False
-            if start == 0 and end == len(source) and source is not self._buffer:
-                data, trailers = self._body_codec.receive_body(source)
-            else:
-                with memoryview(source) as whole, whole[start:end] as run:
-                    data, trailers = self._body_codec.receive_body(run)
+            data, trailers = self._decode(framer, source, start, end)
             if exchange.draining:
                 self._dropped(end - start)
                 if self._receiving is Receiving.OVER:
@@ -236,6 +224,20 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         if complete:
             self._message_received()
         return end
+
+    def _decode(self, framer: BodyFramer, source: bytes | bytearray, start: int, end: int) -> Body:
+        codec = self._body_codec
+        if framer.substitute is not None:
+            body = Body(b"", ())
+            if framer.substitute_at > start:
+                with memoryview(source) as whole, whole[start : framer.substitute_at] as run:
+                    body = codec.receive_body(run)
+            codec.receive_body(framer.substitute)
+            return body
+        if start == 0 and end == len(source) and source is not self._buffer:
+            return codec.receive_body(source)
+        with memoryview(source) as whole, whole[start:end] as run:
+            return codec.receive_body(run)
 
     def _receive_tunnel(self, source: bytes | bytearray, start: int) -> int:
         exchange = self._exchange

@@ -57,7 +57,7 @@ def message_framing(head: bytes, minor_version: int) -> int | Framing:
 
 def _transfer_coding(value: bytes) -> Framing:
     codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
-    if codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
+    if codings[-1] != b"chunked" or b"chunked" in codings[:-1] or b"" in codings:
         raise Refusal(400, "chunked is not the final transfer coding")
     if len(codings) > 1:
         raise Refusal(501, "transfer coding other than chunked")

@@ -30,12 +30,15 @@ _STATUS_LINE = rb"HTTP/1\.[0-9] [1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*+)?+\r
 # a request line of another major version, also in forms that HTTP/1 does not have ("HTTP/2")
 _OTHER_MAJOR_VERSION = re.compile(_TCHAR + rb"++ [\x21-\x7e]++ HTTP/(?!1[.\r])[0-9]++(?:\.[0-9]++)?\r\n")
 
+# a trailer field cannot decide about framing or routing any more (RFC 9110 §6.5.1)
+_TRAILER_LINE = rb"(?!(?i:content-length|transfer-encoding|host):)" + _FIELD_LINE
 _FIELD = re.compile(_FIELD_LINE)
+_TRAILER = re.compile(_TRAILER_LINE)
 _REQUEST = re.compile(_REQUEST_LINE)
 _STATUS = re.compile(_STATUS_LINE)
 _CLEAN_REQUEST = re.compile(_REQUEST_LINE + rb"(?:" + _FIELD_LINE + rb")*+\r\n")
 _CLEAN_RESPONSE = re.compile(_STATUS_LINE + rb"(?:" + _FIELD_LINE + rb")*+\r\n")
-_CLEAN_TRAILERS = re.compile(rb"(?:" + _FIELD_LINE + rb")*+\r\n")
+_CLEAN_TRAILERS = re.compile(rb"(?:" + _TRAILER_LINE + rb")*+\r\n")
 _TCHARS = frozenset(octet for octet in range(128) if re.match(_TCHAR, bytes([octet])))
 
 
@@ -125,8 +128,8 @@ class HeadScanner:
 
     def _check_line(self, line: bytes) -> None:
         if self._checked or self._start_line is None:
-            if _FIELD.fullmatch(line) is None:
-                raise Refusal(400, "malformed field line")
+            if (_FIELD if self._start_line else _TRAILER).fullmatch(line) is None:
+                raise Refusal(400, "malformed or forbidden field line")
             self.fields += 1
             if self.fields > self._max_fields:
                 raise Refusal(431, f"more than {self._max_fields} fields")

@@ -19,7 +19,6 @@ from ._grammar import (
     AUTHORITY_WITH_PORT,
     CONNECTION_FIELDS,
     TARGET,
-    TRAILER_FORBIDDEN_FIELDS,
     list_members,
 )
 from ._refusal import Refusal
@@ -173,12 +172,5 @@ def translate_response(head: ResponseHead) -> Response:
 
 
 def translate_trailers(fields: Sequence[HeaderType]) -> list[HeaderType]:
-    """Translate a trailer section, without what concerns the connection only.
-
-    Raises:
-        Refusal: 400 for a field that decides about framing or routing.
-    """
-    for name, _ in fields:
-        if name in TRAILER_FORBIDDEN_FIELDS:
-            raise Refusal(400, "framing or routing field in trailers")
+    """Translate a trailer section, without what concerns the connection only."""
     return [field for field in fields if field[0] not in CONNECTION_FIELDS]

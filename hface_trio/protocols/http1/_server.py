@@ -12,7 +12,6 @@ Source: RFC 9112 §9.3 (persistence), §9.6 (tear-down), RFC 9110 §7.8 (upgrade
 
 from __future__ import annotations
 
-import math
 import re
 
 from ...errors import LocalProtocolError
@@ -24,6 +23,7 @@ from ._answers import error_answer
 from ._body import ChunkedFramer, LengthFramer
 from ._codec import ServerCodec
 from ._connection import HTTP1Connection
+from ._deadlines import Deadlines
 from ._exchange import Exchange, Receiving, Sending
 from ._framing import Framing, message_framing
 from ._front import request_scanner, trailer_scanner
@@ -32,6 +32,7 @@ from ._h11 import H11ServerCodec
 from ._inbound import translate_request
 from ._outbound import OutboundResponse, check_response
 from ._refusal import Refusal
+from ._response import frame_response
 
 __all__ = ["H11ServerProtocol", "HTTP1Server"]
 
@@ -54,13 +55,10 @@ class HTTP1Server(HTTP1Connection):
     def __init__(self, codec: ServerCodec, *, secure: bool, limits: Limits, timeouts: Timeouts) -> None:
         # up to twice the limit a head is read on, so that its answer is clear and the connection may live
         scanner = request_scanner(2 * limits.header_section_octets, 2 * limits.header_fields)
-        super().__init__(codec, scanner, limits, timeouts)
+        super().__init__(codec, scanner, limits)
         self._codec = codec
         self._secure = secure
-        self._started = False
-        self._first_head = True
-        self._deadline = math.inf
-        self._grace_deadline = math.inf
+        self._deadlines = Deadlines(timeouts)
         self._empty_lines_left = _LEADING_EMPTY_LINES
         self._drain_left = 0.0
         self._unasked_octets = 0
@@ -88,36 +86,22 @@ class HTTP1Server(HTTP1Connection):
     # Time
 
     def clock(self, now: float) -> None:
-        self._now = now
-        if not self._started:
-            self._started = True
-            if self._receiving is Receiving.IDLE or self._receiving is Receiving.HEAD:
-                self._deadline = now + self._timeouts.request_head_seconds
-        elif now >= self._grace_deadline:
-            self._grace_passed()
-        elif now >= self._deadline:
+        if self._deadlines.clock(now) and self._receiving is not Receiving.OVER:
             self._deadline_passed()
 
     def get_timer(self) -> float | None:
-        if self._receiving is Receiving.OVER:
-            return None
-        timer = min(self._deadline, self._grace_deadline)
-        return None if timer == math.inf else timer
+        return None if self._receiving is Receiving.OVER else self._deadlines.next
 
     def _deadline_passed(self) -> None:
-        if self._receiving is Receiving.HEAD:
+        if self._deadlines.grace_is_over:
+            self._client_gone(0, "client ended its side")
+        elif self._receiving is Receiving.HEAD:
             self._output.write(error_answer(408, head_request=False, close=True))
             self._terminate(408, "request head not complete in time", OutputEnd.CLOSED)
         elif self._receiving is Receiving.IDLE:
             self._terminate(0, "idle", OutputEnd.CLOSED)
         else:
             self._terminate(0, "unread request body not complete in time", OutputEnd.CLOSED)
-
-    def _grace_passed(self) -> None:
-        if self._exchange is None:
-            self._terminate(0, None, OutputEnd.CLOSED)
-        else:
-            self._client_gone(0, "client ended its side")
 
     # Input
 
@@ -130,7 +114,7 @@ class HTTP1Server(HTTP1Connection):
             if not exchange.final:
                 self._client_gone(0 if exchange.received else 400, "client ended its side")
                 return
-            self._grace_deadline = self._now + self._timeouts.half_close_grace_seconds
+            self._deadlines.input_ended()
         self._resume()
 
     def _client_gone(self, error_code: int, message: str) -> None:
@@ -160,8 +144,7 @@ class HTTP1Server(HTTP1Connection):
         if end < 0:
             if self._receiving is Receiving.IDLE:
                 self._receiving = Receiving.HEAD
-                if not self._first_head:
-                    self._deadline = self._now + self._timeouts.request_head_seconds
+                self._deadlines.head_began()
             return start
         head = bytes(source[start:end])
         limits = self._limits
@@ -203,7 +186,7 @@ class HTTP1Server(HTTP1Connection):
             exchange.received = True
         self._next_stream_id += 2
         self._exchange = exchange
-        self._deadline = math.inf
+        self._deadlines.request_received()
         self._receiving = Receiving.BLOCKED if exchange.received else Receiving.BODY
         exchange.awaits_continue = request.expects_continue and not exchange.received
         # what follows a CONNECT is not known to be nothing before it is answered
@@ -281,7 +264,8 @@ class HTTP1Server(HTTP1Connection):
             self._output.write(self._codec.send_response(status, reason_phrase(status), response.fields))
             self._open_tunnel(exchange)
         else:
-            self._respond(exchange, response, end_stream)
+            fields = frame_response(exchange, response, end_stream=end_stream, closing=self._closing)
+            self._output.write(self._codec.send_response(status, reason_phrase(status), fields))
         if end_stream:
             self._end_sending(exchange, [])
         elif exchange.tunnel:
@@ -300,37 +284,8 @@ class HTTP1Server(HTTP1Connection):
         exchange.sending = Sending.BODY
         exchange.tunnel = True
         exchange.received = False
-        self._grace_deadline = math.inf
+        self._deadlines.tunnel_opened()
         self._receiving = Receiving.TUNNEL
-
-    def _respond(self, exchange: Exchange, response: OutboundResponse, end_stream: bool) -> None:
-        status, fields, length, upgrades = response
-        bodiless = exchange.method == b"HEAD" or status in {204, 304}
-        if not bodiless and end_stream:
-            if length:
-                raise LocalProtocolError("body shorter than its content-length", stream_id=exchange.stream_id)
-            if length is None:
-                length = 0
-                fields = [*fields, (b"content-length", b"0")]
-        if status == 204:
-            fields = [field for field in fields if field[0] != b"content-length"]  # RFC 9110 §8.6 forbids it
-        delimited_by_close = exchange.http10 and length is None and not bodiless
-        # a client that still waits for 100 may send its body now or not: nothing behind it can be trusted
-        if self._closing or exchange.awaits_continue or delimited_by_close:
-            exchange.keep_alive = False
-        exchange.awaits_continue = False
-        options = [b"upgrade"] if upgrades else []
-        if not exchange.keep_alive:
-            options.append(b"close")
-        elif exchange.http10:
-            options.append(b"keep-alive")
-        if options:
-            fields = [*fields, (b"connection", b", ".join(options))]
-        self._output.write(self._codec.send_response(status, reason_phrase(status), fields))
-        exchange.sending = Sending.BODY
-        exchange.bodiless = bodiless
-        exchange.unsent = None if bodiless else length
-        exchange.chunked = not bodiless and length is None and not exchange.http10
 
     def _progress(self) -> None:
         exchange = self._exchange
@@ -352,9 +307,8 @@ class HTTP1Server(HTTP1Connection):
 
     def _await_request(self) -> None:
         self._receiving = Receiving.IDLE
-        self._first_head = False
         self._empty_lines_left = _LEADING_EMPTY_LINES
-        self._deadline = self._now + self._timeouts.idle_seconds
+        self._deadlines.await_request()
 
     def _drain(self, exchange: Exchange) -> None:
         """Drop the rest of a body that nobody reads any more, if that is cheaper than a new connection."""
@@ -364,7 +318,7 @@ class HTTP1Server(HTTP1Connection):
             self._terminate(0, "request body not read", OutputEnd.CLOSED)
         else:
             exchange.draining = True
-            self._deadline = self._now + self._timeouts.body_progress_seconds
+            self._deadlines.drain()
 
     def _dropped(self, octets: int) -> None:
         self._drain_left -= octets

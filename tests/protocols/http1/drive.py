@@ -1,0 +1,98 @@
+"""Drives HTTP/1.1 protocols by hand, as the tests of this directory do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hface_trio.events import ConnectionTerminated, DataReceived, Event, HeadersReceived, StreamEvent
+from hface_trio.limits import Limits, Timeouts
+from hface_trio.protocols import HTTPOverTCPProtocol
+from hface_trio.protocols.http1 import H11ClientProtocol, H11ServerProtocol
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = [(b":status", b"200")]
+REQUEST = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
+
+
+def post(*fields: bytes, body: bytes = b"") -> bytes:
+    """Return a POST with the given field lines."""
+    return b"".join([b"POST / HTTP/1.1\r\nHost: a\r\n", *(field + b"\r\n" for field in fields), b"\r\n", body])
+
+
+def request(method: bytes, **pseudo: bytes) -> list[tuple[bytes, bytes]]:
+    """Return a request section with another method, and whatever else differs."""
+    section = {b":method": method, b":scheme": b"http", b":authority": b"a", b":path": b"/"}
+    section.update({b":" + name.encode(): value for name, value in pseudo.items()})
+    return list(section.items())
+
+
+def server(*, secure: bool = False, timeouts: Timeouts | None = None, **limits: Any) -> H11ServerProtocol:
+    """Make a server whose clock stands at 0."""
+    protocol = H11ServerProtocol(secure=secure, limits=Limits(**limits), timeouts=timeouts or Timeouts())
+    protocol.clock(0)
+    return protocol
+
+
+def client(**limits: Any) -> H11ClientProtocol:
+    """Make a client."""
+    return H11ClientProtocol(secure=False, limits=Limits(**limits))
+
+
+def events(protocol: HTTPOverTCPProtocol) -> list[Event]:
+    """Take all events."""
+    taken: list[Event] = []
+    while (event := protocol.next_event()) is not None:
+        taken.append(event)
+    return taken
+
+
+def feed(protocol: HTTPOverTCPProtocol, data: bytes) -> list[Event]:
+    """Feed octets in one piece and take the events."""
+    protocol.bytes_received(data)
+    return events(protocol)
+
+
+def received(data: bytes, **limits: Any) -> list[Event]:
+    """Return what a fresh server makes of some octets."""
+    return feed(server(**limits), data)
+
+
+def opened(protocol: H11ServerProtocol, data: bytes = GET) -> int:
+    """Feed a request and return its stream."""
+    head = next(event for event in feed(protocol, data) if isinstance(event, HeadersReceived))
+    return head.stream_id
+
+
+def fetching(protocol: H11ClientProtocol, method: bytes = b"GET", **pseudo: bytes) -> int:
+    """Send a whole request and return its stream."""
+    stream_id = protocol.get_available_stream_id()
+    protocol.submit_headers(stream_id, request(method, **pseudo), end_stream=True)
+    protocol.bytes_to_send()
+    return stream_id
+
+
+def body(taken: list[Event]) -> bytes:
+    """Join the data of some events."""
+    return b"".join(event.data for event in taken if isinstance(event, DataReceived))
+
+
+def joined(taken: list[Event]) -> list[Event]:
+    """Join adjacent data of one stream."""
+    result: list[Event] = []
+    for event in taken:
+        last = result[-1] if result else None
+        if isinstance(event, DataReceived) and isinstance(last, DataReceived) and last.stream_id == event.stream_id:
+            result[-1] = DataReceived(event.stream_id, last.data + event.data, event.end_stream)
+        else:
+            result.append(event)
+    return result
+
+
+def termination(taken: list[Event]) -> ConnectionTerminated | None:
+    """Return the end of the connection, if it is among the events."""
+    return next((event for event in taken if isinstance(event, ConnectionTerminated)), None)
+
+
+def stream_events(taken: list[Event]) -> list[Event]:
+    """Return the events of streams."""
+    return [event for event in taken if isinstance(event, StreamEvent)]
