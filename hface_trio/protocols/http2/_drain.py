@@ -94,8 +94,9 @@ class Drain:
     def settle(self) -> None:
         """End the connection if that was all."""
         connection = self._connection
-        over = self.phase is DrainPhase.FINAL or connection.goaway_received
-        if over and not connection.streams.live and not connection.terminated:
+        if connection.streams.live or connection.terminated:
+            return
+        if self.phase is DrainPhase.FINAL or connection.goaway_received:
             connection.terminate(HTTP2ErrorCode.NO_ERROR, "drained")
 
     def _finalize(self, last_stream_id: int) -> None:

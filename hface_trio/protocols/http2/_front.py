@@ -56,6 +56,9 @@ class FrameReceiver(Protocol):
     def stream_failed(self, fault: StreamFault) -> None:
         """Answer a stream fault."""
 
+    def frame_ended(self) -> None:
+        """Do what is due now that a frame has had its effect."""
+
     def data_received(self, stream_id: int, data: bytes, flow_octets: int, end_stream: bool) -> None:
         """Take a DATA frame; ``flow_octets`` counts its padding too."""
 
@@ -203,6 +206,7 @@ class FrameFront:
                 receiver.stream_failed(fault)
             if self._block is None:
                 self._units += 1
+                receiver.frame_ended()
 
     @property
     def unfinished(self) -> int | None:

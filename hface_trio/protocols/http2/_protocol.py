@@ -191,6 +191,16 @@ class H2Protocol(HTTPOverTCPProtocol):
         stream = self._streams.live.get(stream_id)
         return DEFAULT_PRIORITY if stream is None else stream.priority
 
+    def explicit_priority(self, stream_id: int) -> tuple[int, bool] | None:
+        """Return urgency and incremental delivery, if the peer said anything about them (RFC 9218 §4)."""
+        stream = self._streams.live.get(stream_id)
+        return None if stream is None or stream.priority is DEFAULT_PRIORITY else stream.priority
+
+    def can_send(self, stream_id: int) -> bool:
+        """Return whether data may be submitted for a stream, if there is capacity."""
+        stream = self._streams.live.get(stream_id)
+        return stream is not None and stream.head_sent and may_send(stream.state)
+
     def dependency(self, stream_id: int) -> StreamDependency | None:
         """Return the latest priority signal of RFC 7540 for a stream, if there was any."""
         stream = self._streams.live.get(stream_id)

@@ -162,6 +162,10 @@ class Receiver(ABC):
             if closed is None or closed.ending is not Ending.RESET_HERE:
                 connection.refuse_closed_stream(fault.stream_id, fault.code)
 
+    def frame_ended(self) -> None:
+        """End the connection if that frame was the last it waited for, whatever comes behind it."""
+        self._drain.settle()
+
     def reset_received(self, stream_id: int, code: int) -> None:
         """Take a RST_STREAM frame."""
         stream = self._live.get(stream_id)

@@ -39,6 +39,7 @@ class RawPeer:
         self.decoder = Decoder(max_header_list_size=2**24)
         self._preface = preface
         self._rest = b""
+        self._next_id = -1
         self.sent_headers: dict[int, list[tuple[bytes, bytes]]] = {}
 
     # Sending.
@@ -60,6 +61,10 @@ class RawPeer:
     def headers(self, stream_id: int, fields=REQUEST, *flags: str, **arguments) -> HeadersFrame:
         block = self.encoder.encode(fields)
         return HeadersFrame(stream_id, block, flags=["END_HEADERS", *flags], **arguments)
+
+    def next_id(self) -> int:
+        self._next_id += 2
+        return self._next_id
 
     def request(self, stream_id: int, fields=REQUEST, *, end_stream: bool = True) -> HeadersFrame:
         return self.headers(stream_id, fields, *(["END_STREAM"] if end_stream else []))
