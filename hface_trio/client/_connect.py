@@ -12,12 +12,13 @@ from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ClientTLSConfig
 from ..networking import TCPClientNetworking
-from ..protocols import HTTP1ClientFactory
+from ..protocols import ALPNHTTPFactory, HTTP1ClientFactory, HTTPOverTCPFactory
+from ..protocols.http2 import HTTP2ClientFactory
 from ._url import RequestURL
 
 __all__ = ["connect"]
 
-_SUPPORTED_VERSIONS = ("1.1",)
+_SUPPORTED_VERSIONS = ("2", "1.1")
 
 
 def make_opener(
@@ -35,7 +36,11 @@ def make_opener(
         if version not in _SUPPORTED_VERSIONS:
             known = ", ".join(_SUPPORTED_VERSIONS)
             raise ConfigurationError(f"HTTP version {version!r} is not supported; there is {known}")
-    factory = HTTP1ClientFactory(limits=context.limits, timeouts=context.timeouts)
+    factories: dict[str, HTTPOverTCPFactory] = {
+        "2": HTTP2ClientFactory(limits=context.limits, timeouts=context.timeouts),
+        "1.1": HTTP1ClientFactory(limits=context.limits, timeouts=context.timeouts),
+    }
+    factory = ALPNHTTPFactory([factories[version] for version in versions])
     return HTTPOverTCPOpener(factory, networking=networking, context=context)
 
 
@@ -58,7 +63,8 @@ async def connect(
     Args:
         nursery: where the connection lives.
         url: whose origin to connect to; its path is not looked at.
-        http_versions: versions to speak, most preferred first; all there are unless given.
+        http_versions: versions to speak, most preferred first; all there are unless given. Without TLS the last one is
+            spoken, so ``["2"]`` speaks HTTP/2 with prior knowledge.
         tls_config: whom to trust, for ``https``; the system's authorities unless given.
         networking: the system's unless given.
         limits: bounds on counts and sizes.

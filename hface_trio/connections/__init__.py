@@ -16,12 +16,14 @@ from ._ledger import Ledger, LedgerHolder
 from ._listeners import ConnectionHandler, HTTPListener, HTTPMultiListener, HTTPOverTCPListener
 from ._observer import ConnectionRecord, Observer, StreamRecord
 from ._openers import HTTPOpener, HTTPOverTCPOpener
-from ._serial_client import OpenStream
+from ._opening import OpenStream
+from ._ring import ConnectionEvents
 from ._serial_server import StreamHandler
 from ._stream import DataIterator, HTTPStream, StreamStatistics
 
 __all__ = [
     "ConnectionContext",
+    "ConnectionEvents",
     "ConnectionHandler",
     "ConnectionRecord",
     "ConnectionStatistics",

@@ -16,6 +16,7 @@ from ._context import ConnectionContext
 from ._driver import StreamDriver
 from ._input import EventQueue
 from ._observer import ConnectionRecord, StreamRecord
+from ._ring import ConnectionEvents
 from ._stream import HTTPStream
 from ._wakeup import Wakeup
 
@@ -43,6 +44,7 @@ class ConnectionDriver(StreamDriver):
         self.terminated: ConnectionTerminated | None = None
         self.failure: HfaceError | None = None
         self.octets_received: int = 0
+        self.subscribers: set[ConnectionEvents] = set()
         self._attributes = transport.extra_attributes
         self._attention = Wakeup()
         self._input_ended = False
@@ -157,6 +159,8 @@ class ConnectionDriver(StreamDriver):
         self.record.octets_sent = octets_sent
         if self.failure is None:
             self.failure = ConnectionLostError("the connection was closed here")
+        for ring in list(self.subscribers):
+            ring.end()
         if self.raw is not None:
             if self.terminated is None:
                 self.raw.put(ConnectionTerminated(0, self.failure.message))

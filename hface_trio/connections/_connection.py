@@ -24,8 +24,12 @@ from ..protocols import HTTPOverTCPProtocol
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
 from ._input import EventQueue
+from ._multiplexed_client import MultiplexedClientDriver
+from ._multiplexed_server import MultiplexedServerDriver
 from ._observer import ConnectionRecord
-from ._serial_client import OpenStream, SerialClientDriver
+from ._opening import OpenStream
+from ._ring import ConnectionEvents
+from ._serial_client import SerialClientDriver
 from ._serial_server import SerialServerDriver, StreamHandler
 from ._stream import renew
 
@@ -77,6 +81,7 @@ class HTTPConnection:
         transport: the I/O part, its handshake made.
         client_side: whether this process is the client.
         context: limits and accounts; those of a connection alone unless given.
+        initial: octets that were received to choose the protocol, and are its first input.
     """
 
     def __init__(
@@ -86,7 +91,9 @@ class HTTPConnection:
         *,
         client_side: bool,
         context: ConnectionContext | None = None,
+        initial: bytes = b"",
     ) -> None:
+        self._initial = initial
         self._protocol = protocol
         self._transport = transport
         self._client_side = client_side
@@ -222,8 +229,10 @@ class HTTPConnection:
     def _make_driver(self, handler: StreamHandler | None) -> ConnectionDriver:
         parts = (self._protocol, self._transport, self._context, self._record)
         if self._client_side:
-            return SerialClientDriver(*parts)
-        return SerialServerDriver(*parts, handler)
+            return MultiplexedClientDriver(*parts) if self.multiplexed else SerialClientDriver(*parts)
+        if self.multiplexed:
+            return MultiplexedServerDriver(*parts, handler, self._initial)
+        return SerialServerDriver(*parts, handler, self._initial)
 
     def _set_started(self, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         self._started.set()
@@ -293,11 +302,18 @@ class HTTPConnection:
         Backpressure: entering waits for the connection's turn.
         """
         driver = self._running()
-        if not isinstance(driver, SerialClientDriver):
+        if not isinstance(driver, SerialClientDriver | MultiplexedClientDriver):
             raise LocalProtocolError("open_stream is for clients")
         if self._raw is not None:
             raise LocalProtocolError("the connection is used raw")
         return OpenStream(driver, headers, end_stream)
+
+    def subscribe(self) -> ConnectionEvents:
+        """Return a channel of what happens beside the streams: settings, pings, GOAWAY, promises, alternative services.
+
+        It holds the latest 64 events, and ends with the connection. Use it as a context manager, or close it.
+        """
+        return ConnectionEvents(self._running().subscribers)
 
     # Raw
 

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import trio
+
 from ..limits import Limits, Timeouts
 from ._ledger import Ledger
 from ._observer import Observer
@@ -35,6 +37,7 @@ class ConnectionContext:
         handlers: how many handlers run now.
         draining: whether connections shall take no request beyond their first.
         connections: the open connections.
+        undecided: scopes around accepted connections that have not shown which version they speak.
     """
 
     limits: Limits = dataclasses.field(default_factory=Limits)
@@ -45,6 +48,7 @@ class ConnectionContext:
     handlers: int = 0
     draining: bool = False
     connections: set[HTTPConnection] = dataclasses.field(default_factory=set["HTTPConnection"])
+    undecided: set[trio.CancelScope] = dataclasses.field(default_factory=set[trio.CancelScope])
 
     def observe(self, call: Callable[[Any], None], record: object) -> None:
         """Make one call to the observer; what it raises is logged and goes no further."""

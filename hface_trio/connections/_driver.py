@@ -58,6 +58,10 @@ class StreamDriver(ABC):
         """Submit an interim head; it leaves with :meth:`transmit`."""
 
     @abstractmethod
+    async def before_trailers(self, stream: HTTPStream) -> None:
+        """Wait until trailers can be submitted: all data has gone before."""
+
+    @abstractmethod
     def submit_trailers(self, stream: HTTPStream, headers: HeadersType) -> None:
         """Submit trailers; they leave with :meth:`transmit`."""
 

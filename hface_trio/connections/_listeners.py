@@ -22,6 +22,7 @@ from ..limits import Limits
 from ..models import AddressType, ServerTLSConfig
 from ..networking import ByteStream, ByteStreamListener, DepartureWatch, SystemNetworking, TCPServerNetworking
 from ..protocols import HTTPOverTCPFactory
+from ..protocols.http2 import is_preface_prefix
 from ._connection import HTTPConnection
 from ._context import ConnectionContext, logger
 from ._serial_server import StreamHandler
@@ -95,19 +96,19 @@ class _Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._by_host: Counter[str] = Counter()
-        self._count = 0
+        self.count = 0
         self.refused = 0
 
     def admit(self, host: str) -> bool:
-        if self._count >= self._limits.connections or self._by_host[host] >= self._limits.connections_per_address:
+        if self.count >= self._limits.connections or self._by_host[host] >= self._limits.connections_per_address:
             self.refused += 1
             return False
-        self._count += 1
+        self.count += 1
         self._by_host[host] += 1
         return True
 
     def release(self, host: str) -> None:
-        self._count -= 1
+        self.count -= 1
         self._by_host[host] -= 1
         if not self._by_host[host]:
             del self._by_host[host]
@@ -127,6 +128,8 @@ class HTTPOverTCPListener(HTTPListener):
         self._listeners = tuple(listeners)
         self._context = context or ConnectionContext()
         self._admission = _Admission(self._context.limits)
+        names = protocol_factory.alpn_protocols
+        self._sniffs = "h2" in names and len(names) > 1
         handshakes = self._context.limits.handshakes
         self._handshakes = trio.CapacityLimiter(handshakes if handshakes == math.inf else int(handshakes))
 
@@ -166,6 +169,11 @@ class HTTPOverTCPListener(HTTPListener):
     def addresses(self) -> Sequence[AddressType]:
         """The bound addresses, with real ports."""
         return tuple(listener.address for listener in self._listeners)
+
+    @property
+    def connections_open(self) -> int:
+        """Connections that were accepted and are not closed yet, handshakes included."""
+        return self._admission.count
 
     @property
     def connections_refused(self) -> int:
@@ -220,7 +228,8 @@ class HTTPOverTCPListener(HTTPListener):
             if rest is not None:
                 raise rest from None
         finally:
-            stream.abort()  # harmless after an orderly close
+            with trio.move_on_after(1, shield=True):  # a deadline, though closing does not wait
+                await stream.aclose()  # harmless when it is closed
             self._admission.release(host)
 
     async def _open_connection(self, stream: ByteStream) -> HTTPConnection | None:
@@ -234,8 +243,34 @@ class HTTPOverTCPListener(HTTPListener):
             await stream.aclose()  # in order, so that an alert arrives
             return None
         attributes = stream.extra_attributes
-        protocol = self._protocol_factory(attributes.tls_version, attributes.alpn_protocol)
-        return HTTPConnection(protocol, stream, client_side=False, context=self._context)
+        alpn_protocol, initial = attributes.alpn_protocol, b""
+        if attributes.tls_version is None and self._sniffs:
+            try:
+                alpn_protocol, initial = await self._sniff(stream)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+            if not initial:
+                return None
+        protocol = self._protocol_factory(attributes.tls_version, alpn_protocol)
+        return HTTPConnection(protocol, stream, client_side=False, context=self._context, initial=initial)
+
+    async def _sniff(self, stream: ByteStream) -> tuple[str | None, bytes]:
+        """Read until it is clear whether a cleartext peer speaks HTTP/2 with prior knowledge (RFC 9113 §3.3)."""
+        received = b""
+        with trio.move_on_after(self._context.timeouts.request_head_seconds) as scope:
+            self._context.undecided.add(scope)
+            try:
+                while (decided := is_preface_prefix(received)) is None:
+                    data = await stream.receive_some()
+                    if not data:
+                        break
+                    received += data
+            finally:
+                self._context.undecided.discard(scope)
+        if scope.cancelled_caught:
+            await stream.aclose()
+            return None, b""
+        return "h2" if decided else None, received
 
     async def aclose(self) -> None:
         """Stop listening. Connections that were accepted go on."""

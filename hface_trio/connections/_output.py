@@ -20,7 +20,7 @@ from ._ledger import Ledger
 if TYPE_CHECKING:
     from ..networking import Buffer, ByteStream
 
-__all__ = ["SEND_BUFFER_OCTETS", "SerialOutput"]
+__all__ = ["SEND_BUFFER_OCTETS", "SerialOutput", "behind"]
 
 SEND_BUFFER_OCTETS = 64 * 1024
 """A sender waits while more than this is unsent."""
@@ -90,7 +90,7 @@ class SerialOutput:
             return
         self.octets_sent += sent
         if sent < n_octets:
-            self._queue(_behind(buffers, sent), n_octets - sent)
+            self._queue(behind(buffers, sent), n_octets - sent)
         elif not self._transport.unsent_octets:
             return
         self._flushing = True
@@ -184,7 +184,7 @@ def _first(pending: deque[Buffer]) -> list[Buffer]:
     return [pending[i] for i in range(_MAX_BUFFERS)]
 
 
-def _behind(buffers: Sequence[Buffer], n_octets: int) -> list[Buffer]:
+def behind(buffers: Sequence[Buffer], n_octets: int) -> list[Buffer]:
     """Return what of ``buffers`` lies behind the first ``n_octets``."""
     rest: list[Buffer] = []
     for buffer in buffers:

@@ -57,10 +57,17 @@ class SerialDriver(ConnectionDriver):
     _nursery: trio.Nursery
 
     def __init__(
-        self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
+        self,
+        protocol: HTTPOverTCPProtocol,
+        transport: ByteStream,
+        context: ConnectionContext,
+        record: ConnectionRecord,
+        initial: bytes = b"",
     ) -> None:
         super().__init__(protocol, transport, context, record)
+        self._initial = initial
         self._receiving: HTTPStream | None = None
+        self._read_scope = trio.CancelScope()
         self._resume = Wakeup()
         self._paused = False
         self._half_closing = False
@@ -131,6 +138,10 @@ class SerialDriver(ConnectionDriver):
             self.output.push(buffers)
         if (end := protocol.output_end) is not OutputEnd.OPEN:
             self._end_output(end)
+        # Whatever was done may have made something due earlier than the reader knows.
+        deadline = self._next_deadline()
+        if deadline < self._read_scope.deadline:
+            self._read_scope.deadline = deadline
 
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, ConnectionTerminated):
@@ -214,24 +225,27 @@ class SerialDriver(ConnectionDriver):
 
     async def _read(self) -> None:
         self._last_octet_at = trio.current_time()
+        if self._initial:
+            self.octets_received += len(self._initial)
+            self.protocol.bytes_received(self._initial)
+            self._initial = b""
+            self.pump()
         while True:
             with trio.CancelScope(deadline=self._next_deadline()) as scope:
-                await self._read_until_over(scope)
+                self._read_scope = scope
+                await self._read_until_over()
                 return
             self._time_passed()
 
-    async def _read_until_over(self, scope: trio.CancelScope) -> None:
+    async def _read_until_over(self) -> None:
         protocol = self.protocol
         while self.terminated is None:
             n_octets = 0 if self._input_ended else protocol.receive_capacity()
             if n_octets > 0:
-                self._departure_deadline = math.inf
+                self._departure_deadline = math.inf  # whatever ended is behind what can be read now
                 await self._read_once(min(n_octets, READ_OCTETS))
             else:
                 await self._pause()
-            deadline = self._next_deadline()
-            if deadline < scope.deadline:
-                scope.deadline = deadline
 
     async def _read_once(self, max_octets: int) -> None:
         protocol = self.protocol
@@ -272,7 +286,7 @@ class SerialDriver(ConnectionDriver):
             return
         grace = self.context.timeouts.half_close_grace_seconds if self.protocol.final_request else 0
         self._departure_deadline = trio.current_time() + grace
-        self._resume.wake()
+        self.pump()
 
     def _next_deadline(self) -> float:
         timer = self.protocol.get_timer()
@@ -353,6 +367,9 @@ class SerialDriver(ConnectionDriver):
     def submit_informational(self, stream: HTTPStream, headers: HeadersType) -> None:
         """Submit an interim head."""
         self.protocol.submit_informational(stream.stream_id, headers)
+
+    async def before_trailers(self, stream: HTTPStream) -> None:
+        """Nothing to wait for: output leaves in the order of its submission."""
 
     def submit_trailers(self, stream: HTTPStream, headers: HeadersType) -> None:
         """Submit trailers."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 import trio
 
-from ..errors import ConnectionLostError, HfaceError, LocalProtocolError
+from ..errors import ConnectionLostError, HfaceError
 from ..events import StreamEvent
 from ..models import HeadersType
 from ..networking import ByteStream
@@ -16,7 +14,7 @@ from ._observer import ConnectionRecord
 from ._serial import SerialDriver
 from ._stream import HTTPStream
 
-__all__ = ["OpenStream", "SerialClientDriver"]
+__all__ = ["SerialClientDriver"]
 
 
 class SerialClientDriver(SerialDriver):
@@ -80,27 +78,3 @@ class SerialClientDriver(SerialDriver):
 
     def before_receive(self, stream: HTTPStream) -> None:
         """Do nothing: clients are not asked to continue."""
-
-
-class OpenStream:
-    """Context manager around one exchange of a client; made by ``HTTPConnection.open_stream``."""
-
-    def __init__(self, driver: SerialClientDriver, headers: HeadersType, end_stream: bool) -> None:
-        self._driver = driver
-        self._headers = headers
-        self._end_stream = end_stream
-        self._stream: HTTPStream | None = None
-
-    async def __aenter__(self) -> HTTPStream:
-        if self._stream is not None:
-            raise LocalProtocolError("a stream is opened once")
-        self._stream = await self._driver.open_stream(self._headers, self._end_stream)
-        return self._stream
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._stream is not None:
-            self._driver.release_stream(self._stream)
-        if exc_type is None:
-            await trio.lowlevel.cancel_shielded_checkpoint()  # already settled: only let others run

@@ -49,8 +49,9 @@ class SerialServerDriver(SerialDriver):
         context: ConnectionContext,
         record: ConnectionRecord,
         handler: StreamHandler | None,
+        initial: bytes = b"",
     ) -> None:
-        super().__init__(protocol, transport, context, record)
+        super().__init__(protocol, transport, context, record, initial)
         self._handler = handler
         self._ready: HTTPStream | None = None
         self._serving: HTTPStream | None = None

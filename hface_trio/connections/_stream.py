@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..networking import Buffer, ExtraAttributes
     from ._driver import StreamDriver
     from ._observer import StreamRecord
+    from ._writer import SendQueue
 
 __all__ = ["DataIterator", "HTTPStream", "StreamStatistics", "http_date"]
 
@@ -139,10 +140,13 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         "over",
         "path",
         "protocol",
+        "received_at",
         "record",
         "response_headers",
         "rules",
         "scheme",
+        "scope",
+        "send_queue",
         "status",
         "stream_id",
         "trailers",
@@ -194,6 +198,9 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self._sending = False
         self._shed_code = 503
         self.record: StreamRecord | None = None
+        self.scope: trio.CancelScope | None = None
+        self.send_queue: SendQueue | None = None
+        self.received_at = 0.0
 
     def __repr__(self) -> str:
         side = "client" if self.client_side else "server"
@@ -365,6 +372,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         Raises, Cancellation: as for :meth:`send_headers`.
         """
         async with _Sending(self):
+            await self._driver.before_trailers(self)
+            self.raise_if_unsendable()
             ended = self.rules.ended
             self.rules.trailers()
             try:
@@ -448,9 +457,14 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
 
     def fail(self, cause: HfaceError) -> None:
         """End the stream with an error, behind what has arrived. The first cause stays."""
-        if self._cause is None:
+        if self._cause is None or isinstance(self._cause, SendingStoppedError):
             self._cause = cause
             self._input.fail(self._make_failure(cause))
+
+    def fail_sending(self, cause: SendingStoppedError) -> None:
+        """End the sending side with an error; receiving goes on."""
+        if self._cause is None:
+            self._cause = cause
 
     def shed(self) -> None:
         """Give up what is buffered: the ledger's last resort."""

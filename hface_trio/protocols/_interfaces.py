@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..events import Event
@@ -136,6 +136,17 @@ class HTTPProtocol(ABC):
         When the capacity was used up and grows again, a :class:`~hface_trio.events.SendCapacityIncreased` says so.
         """
 
+    may_grow: Callable[[], bool] | None = None
+    """Asked before a receive window grows; ``None`` grants it always. Versions without windows never ask."""
+
+    def can_send(self, stream_id: int) -> bool:
+        """Return whether ``submit_data`` could be called for the stream, if there were capacity."""
+        return True
+
+    def explicit_priority(self, stream_id: int) -> tuple[int, bool] | None:
+        """Return urgency (0 to 7, 0 first) and incremental delivery (RFC 9218 §4), if the peer said anything about them."""
+        return None
+
     @abstractmethod
     def next_event(self) -> Event | None:
         """Return the next event, or ``None`` when there is none for now."""
@@ -184,7 +195,7 @@ class HTTPOverTCPProtocol(HTTPProtocol):
         """Whether the peer promised that its request under way is the last: its half-close may be no departure."""
         return False
 
-    def submit_continue(self, stream_id: int) -> None:  # noqa: B027  # most versions have nothing to do
+    def submit_continue(self, stream_id: int) -> None:  # most versions have nothing to do
         """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
 
     @property

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -33,7 +33,8 @@ from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ServerTLSConfig
 from ..networking import DepartureWatch, ServerNetworking, SystemNetworking
-from ..protocols import HTTP1ServerFactory
+from ..protocols import ALPNHTTPFactory, HTTP1ServerFactory, HTTPOverTCPFactory
+from ..protocols.http2 import HTTP2ServerFactory
 from ._endpoint import Endpoint
 
 __all__ = ["Server", "ServerStatistics", "serve"]
@@ -47,7 +48,7 @@ class ServerStatistics:
     """Counts of a server at one moment.
 
     Args:
-        connections: open connections.
+        connections: open connections, handshakes under way included.
         connections_refused: connections closed when accepted, for being too many.
         handlers: handlers that run.
         buffered_octets: octets that all buffers hold.
@@ -85,7 +86,7 @@ class Server:
         """Return the counts of this moment."""
         context = self._context
         return ServerStatistics(
-            connections=len(context.connections),
+            connections=sum(listener.connections_open for _, listener in self._listeners),
             connections_refused=sum(listener.connections_refused for _, listener in self._listeners),
             handlers=context.handlers,
             buffered_octets=context.ledger.buffered_octets,
@@ -109,10 +110,12 @@ class Server:
             await listener.aclose()
         with trio.move_on_after(grace_seconds):
             fresh = self._drain(trio.current_time() - _FRESH_SECONDS)
-            if fresh:
+            if fresh or self._context.undecided:
                 with trio.move_on_after(min(_FRESH_SECONDS, grace_seconds / 2)):
                     await self._over.wait()
                 self._drain(math.inf)
+            for scope in list(self._context.undecided):
+                scope.cancel()
             await self._over.wait()
         self._scope.cancel(reason="the grace of the shutdown has passed")
         await self._over.wait()
@@ -145,6 +148,25 @@ class Server:
             self._over.set()
 
 
+def make_server_factory(http_versions: Sequence[str] | None, limits: Limits, timeouts: Timeouts) -> HTTPOverTCPFactory:
+    """Return a factory for the given HTTP versions.
+
+    Raises:
+        ConfigurationError: a version is not known, or none was given.
+    """
+    makers: dict[str, Callable[[], HTTPOverTCPFactory]] = {
+        "2": lambda: HTTP2ServerFactory(limits=limits, timeouts=timeouts),
+        "1.1": lambda: HTTP1ServerFactory(limits=limits, timeouts=timeouts),
+    }
+    versions = tuple(makers) if http_versions is None else tuple(http_versions)
+    if not versions:
+        raise ConfigurationError("http_versions must name a version")
+    for version in versions:
+        if version not in makers:
+            raise ConfigurationError(f"HTTP version {version!r} is not supported; there is {', '.join(makers)}")
+    return ALPNHTTPFactory([makers[version]() for version in versions])
+
+
 async def serve(
     handler: StreamHandler,
     endpoints: str | Endpoint | Sequence[str | Endpoint],
@@ -155,6 +177,7 @@ async def serve(
     timeouts: Timeouts | None = None,
     observer: Observer | None = None,
     on_peer_gone: PeerGonePolicy = "cancel",
+    http_versions: Sequence[str] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve requests until the server is shut down or cancelled.
@@ -170,6 +193,7 @@ async def serve(
         observer: is told of openings and closings.
         on_peer_gone: ``"cancel"`` cancels the handler of a request whose peer is gone; with ``"raise"`` it hears of it at
             its next call on the stream.
+        http_versions: versions to speak, most preferred first: ``"2"``, ``"1.1"``; all there are unless given.
         task_status: started with the :class:`Server` when all endpoints are bound.
 
     Raises:
@@ -187,7 +211,7 @@ async def serve(
     context = ConnectionContext(
         limits, timeouts, Ledger(limits.buffered_octets), observer=observer, on_peer_gone=on_peer_gone
     )
-    factory = HTTP1ServerFactory(limits=limits, timeouts=timeouts)
+    factory = make_server_factory(http_versions, limits, timeouts)
     networking = networking or SystemNetworking()
     listeners: list[tuple[Endpoint, HTTPOverTCPListener]] = []
     try:

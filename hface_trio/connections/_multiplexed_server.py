@@ -1,0 +1,184 @@
+"""The server's side of a multiplexed connection: one task for each stream, with a cancel scope around its handler.
+
+As many handlers run as the limit allows; a stream holds its slot until its handler has returned *and* its send queue is
+empty or dropped, so resetting a stream frees no slot. As many streams again wait unstarted: a peer whose reset crossed our
+answer is within the limit as it sees it. What comes beyond is refused, and can be sent again.
+"""
+
+from __future__ import annotations
+
+import contextvars
+
+import trio
+
+from ..errors import BodyTooLargeError, HfaceError, LocalProtocolError, StreamResetError
+from ..events import HeadersReceived, StreamEvent
+from ..models import HeadersType
+from ..networking import ByteStream
+from ..protocols import HTTPOverTCPProtocol
+from ._context import ConnectionContext, logger
+from ._multiplexed import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, MultiplexedDriver
+from ._observer import ConnectionRecord
+from ._serial_server import StreamHandler, log_handler_failure
+from ._stream import HTTPStream, http_date
+
+__all__ = ["MultiplexedServerDriver"]
+
+
+class MultiplexedServerDriver(MultiplexedDriver):
+    """Serves streams with a handler."""
+
+    def __init__(
+        self,
+        protocol: HTTPOverTCPProtocol,
+        transport: ByteStream,
+        context: ConnectionContext,
+        record: ConnectionRecord,
+        handler: StreamHandler | None,
+        initial: bytes = b"",
+    ) -> None:
+        super().__init__(protocol, transport, context, record, initial)
+        self._handler = handler
+        self._slots_used = 0
+        self._starting: list[HTTPStream] = []
+        self._waiting: dict[int, HTTPStream] = {}
+        self._base = contextvars.copy_context()
+
+    # Streams begin
+
+    def _dispatch_stream(self, event: StreamEvent) -> None:
+        if isinstance(event, HeadersReceived) and event.stream_id not in self._streams:
+            self._stream_begins(event)
+        else:
+            self._feed(event)
+
+    def _stream_begins(self, event: HeadersReceived) -> None:
+        context, limit = self.context, self.context.limits.concurrent_streams
+        waits = self._slots_used >= limit
+        if (
+            self._handler is None
+            or (waits and len(self._waiting) >= limit)
+            or context.handlers + len(self._starting) >= context.limits.handlers
+            or not context.ledger.accepts_streams
+        ):
+            self.protocol.submit_stream_reset(event.stream_id, REFUSED_STREAM)
+            return
+        stream = HTTPStream(self, event.stream_id, event.headers, client_side=False, request_ended=event.end_stream)
+        self._add_stream(stream)
+        if waits:
+            self._waiting[stream.stream_id] = stream
+        else:
+            self._slots_used += 1
+            self._starting.append(stream)
+
+    def _batch_done(self) -> None:
+        # Handlers start after the whole read was parsed: what was opened and reset in one go is never started.
+        if not self._starting:
+            return
+        starting, self._starting = self._starting, []
+        for stream in starting:
+            if stream.cause is None:
+                self._start(stream)
+            else:
+                self._finish(stream)
+
+    def _start(self, stream: HTTPStream) -> None:
+        # Whoever ends may be another stream's task: its context variables are its own.
+        self._base.copy().run(self._nursery.start_soon, self._serve, stream)
+
+    def _start_waiting(self) -> None:
+        while self._waiting and self._slots_used < self.context.limits.concurrent_streams:
+            stream = self._waiting.pop(next(iter(self._waiting)))
+            self._slots_used += 1
+            self._start(stream)
+
+    # Streams run
+
+    async def _serve(self, stream: HTTPStream) -> None:
+        context, handler = self.context, self._handler
+        if stream.cause is not None or handler is None:
+            self._finish(stream)
+            return
+        context.handlers += 1
+        failure: BaseException | None = None
+        scope = stream.scope = trio.CancelScope(deadline=trio.current_time() + context.timeouts.handler_seconds)
+        ended = False
+        try:
+            with scope:
+                failure = await self._call(handler, stream)
+            ended = True
+        finally:
+            context.handlers -= 1
+            self._handler_ended(stream, failure, cancelled=scope.cancelled_caught or not ended)
+
+    async def _call(self, handler: StreamHandler, stream: HTTPStream) -> BaseException | None:
+        try:
+            await handler(stream)
+        except Exception as exc:  # noqa: BLE001  # the barrier: no handler may end its server
+            return exc
+        except BaseExceptionGroup as group:
+            failures, rest = group.split(Exception)
+            if rest is not None:
+                if failures is not None:
+                    log_handler_failure(stream, failures)
+                raise
+            return failures
+        return None
+
+    def _handler_ended(self, stream: HTTPStream, failure: BaseException | None, *, cancelled: bool) -> None:
+        """Settle what a handler left behind."""
+        rules, cause = stream.rules, stream.cause
+        finished = rules.ended and not rules.broken
+        if failure is not None:
+            log_handler_failure(stream, failure)
+        elif not finished and cause is None and not cancelled:
+            logger.error("handler of %r returned without finishing its response", stream)
+        queue = stream.send_queue
+        if not finished and cause is None:
+            stream.fail(StreamResetError("the handler ended without finishing", stream_id=stream.stream_id))
+            if cancelled:
+                self.protocol.submit_stream_reset(stream.stream_id, CANCEL)
+            elif rules.head_sent or not self._answer(stream, 413 if isinstance(failure, BodyTooLargeError) else 500):
+                self.protocol.submit_stream_reset(stream.stream_id, INTERNAL_ERROR)
+        elif finished and queue is not None and not queue.empty and not queue.closed:
+            queue.on_empty = lambda: self._finish(stream)
+            return
+        self._finish(stream)
+
+    def _answer(self, stream: HTTPStream, status: int) -> bool:
+        head: HeadersType = [(b":status", b"%d" % status), (b"content-length", b"0"), (b"date", http_date())]
+        try:
+            self.protocol.submit_headers(stream.stream_id, head, end_stream=True)
+        except LocalProtocolError:  # the stream takes no head any more
+            return False
+        stream.status = status
+        return True
+
+    def _finish(self, stream: HTTPStream) -> None:
+        """Give back a stream's slot; tell a peer that still sends that nobody reads."""
+        if stream.over:
+            return
+        if stream.send_queue is not None:
+            stream.send_queue.on_empty = None
+        if not stream.input_ended:
+            self.protocol.submit_stream_reset(stream.stream_id, NO_ERROR)
+        self.close_stream(stream)
+        self._slots_used -= 1
+        self._start_waiting()
+        self.submitted()
+
+    # Streams are lost
+
+    def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:
+        scope = stream.scope
+        if scope is not None and not stream.rules.ended and self.context.on_peer_gone == "cancel":
+            # Before the stream fails: a handler that waits for it shall find itself cancelled, as everywhere else.
+            scope.cancel(reason=str(cause))
+        stream.fail(cause)
+        if self._waiting.pop(stream.stream_id, None) is not None:
+            self.close_stream(stream)
+
+    def cancel(self, stream: HTTPStream) -> None:
+        """Cancel the handler that serves ``stream``."""
+        if stream.scope is not None:
+            stream.scope.cancel(reason="HTTPStream.cancel was called")

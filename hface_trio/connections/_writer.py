@@ -1,0 +1,379 @@
+"""The writer of a multiplexed connection: the only task that sends.
+
+Streams put their data into send queues and wake the writer. Each of its rounds takes what the protocol has queued (heads,
+resets, credit), fills up one write's worth with data of the streams in fair order, and sends it in one call. So what many
+streams submit in one scheduler pass leaves together, and a priority or a reset acts on all data that is not on its way yet.
+
+Order (RFC 9218 §10): lower urgency first. Within an urgency, streams whose response is of use in parts, and those whose peer
+said nothing about it, take turns frame by frame; of the others the oldest goes first, in turns with the former.
+
+The transport is given up when the peer takes nothing for ``write_progress_seconds``; a stream whose peer opens no window for so
+long is reset by the driver, which asks :meth:`Writer.stalled`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..protocols import HTTPOverTCPProtocol
+from ._ledger import Ledger
+from ._output import SEND_BUFFER_OCTETS, behind
+from ._wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from ..networking import Buffer, ByteStream
+
+__all__ = ["SendQueue", "Writer"]
+
+_WRITE_OCTETS = 64 * 1024
+_TURN_OCTETS = 16 * 1024
+_PROGRESS_OCTETS = 1024
+_URGENCIES = 8
+
+
+class SendQueue:
+    """Data of one stream that the protocol has not taken yet.
+
+    Args:
+        stream_id: the stream.
+        on_shed: resets the stream, when memory is short.
+    """
+
+    __slots__ = (
+        "_on_shed",
+        "buffers",
+        "closed",
+        "end_stream",
+        "ledger_octets",
+        "octets",
+        "on_empty",
+        "progress_at",
+        "progress_octets",
+        "ready",
+        "room",
+        "stream_id",
+    )
+
+    def __init__(self, stream_id: int, on_shed: Callable[[], None]) -> None:
+        self.stream_id = stream_id
+        self.buffers: deque[Buffer] = deque()
+        self.octets = 0
+        self.end_stream = False
+        self.closed = False
+        self.ready = False
+        self.room = Wakeup()
+        self.progress_at = 0.0
+        self.progress_octets = 0
+        self.on_empty: Callable[[], None] | None = None
+        self.ledger_octets = 0
+        self._on_shed = on_shed
+
+    @property
+    def empty(self) -> bool:
+        """Whether the protocol has taken everything."""
+        return not self.octets and not self.end_stream
+
+    def shed(self) -> None:
+        """Reset the stream."""
+        self._on_shed()
+
+    def take(self, n_octets: int) -> Buffer:
+        """Take octets from the front: a whole buffer where it fits, a part of it otherwise."""
+        buffer = self.buffers[0]
+        if len(buffer) <= n_octets:
+            self.buffers.popleft()
+        else:
+            view = memoryview(buffer)
+            buffer, self.buffers[0] = view[:n_octets], view[n_octets:]
+        self.octets -= len(buffer)
+        return buffer
+
+
+class _Urgency:
+    """Streams of one urgency that have something to send."""
+
+    __slots__ = ("_parallel_next", "parallel", "sequential")
+
+    def __init__(self) -> None:
+        self.parallel: deque[SendQueue] = deque()
+        self.sequential: dict[int, SendQueue] = {}
+        self._parallel_next = False
+
+    def next(self) -> tuple[SendQueue, bool] | None:
+        """Return whose turn it is, and whether it takes turns frame by frame."""
+        if self.parallel and (self._parallel_next or not self.sequential):
+            self._parallel_next = False
+            return self.parallel.popleft(), True
+        if self.sequential:
+            self._parallel_next = True
+            stream_id = min(self.sequential)
+            return self.sequential.pop(stream_id), False
+        return None
+
+
+class Writer:
+    """Sends what the protocol and the streams have.
+
+    Args:
+        protocol: gives output and capacity.
+        transport: where to.
+        ledger: is told what waits.
+        progress_seconds: see the module.
+        priority_of: urgency (0 to 7) and whether parts are of use; ``None`` where the peer said nothing.
+        pump: takes the protocol's events.
+        on_failure: called once when the transport broke or the peer took nothing in time.
+    """
+
+    def __init__(
+        self,
+        protocol: HTTPOverTCPProtocol,
+        transport: ByteStream,
+        ledger: Ledger,
+        progress_seconds: float,
+        *,
+        priority_of: Callable[[int], tuple[int, bool] | None],
+        pump: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._protocol = protocol
+        self._transport = transport
+        self._ledger = ledger
+        self._progress_seconds = progress_seconds
+        self._priority_of = priority_of
+        self._pump = pump
+        self._on_failure = on_failure
+        self._queues: dict[int, SendQueue] = {}
+        self._levels = [_Urgency() for _ in range(_URGENCIES)]
+        self._ready_count = 0
+        self._wakeup = Wakeup()
+        self._rounds = 0
+        self._flushed = trio.lowlevel.ParkingLot()
+        self._sending = False
+        self._pending: list[Buffer] = []
+        self.failed = False
+        self.octets_sent = 0
+
+    @property
+    def queued_octets(self) -> int:
+        """Octets that the protocol has not taken."""
+        return sum(queue.octets for queue in self._queues.values())
+
+    # For streams
+
+    def open(self, stream_id: int, on_shed: Callable[[], None]) -> SendQueue:
+        """Return the queue of a stream, new unless it has one."""
+        queue = self._queues.get(stream_id)
+        if queue is None:
+            queue = self._queues[stream_id] = SendQueue(stream_id, on_shed)
+        return queue
+
+    def get(self, stream_id: int) -> SendQueue | None:
+        """Return the queue of a stream, if it has one."""
+        return self._queues.get(stream_id)
+
+    def close(self, queue: SendQueue) -> None:
+        """Forget a queue and what is in it; whoever waits for it goes on."""
+        if queue.closed:
+            return
+        queue.closed = True
+        self._queues.pop(queue.stream_id, None)
+        queue.buffers.clear()
+        queue.octets = 0
+        queue.end_stream = False
+        self._ledger.release(queue)
+        queue.room.wake()
+        if queue.on_empty is not None:
+            queue.on_empty()
+
+    def put(self, queue: SendQueue, data: Buffer, end_stream: bool) -> None:
+        """Queue data. Never waits."""
+        n_octets = len(data)
+        if queue.empty:
+            queue.progress_at = trio.current_time()
+            queue.progress_octets = 0
+            if not self._ready_count and n_octets <= self._protocol.send_capacity(queue.stream_id):
+                # Nobody else has anything to send: straight into the engine, which holds one write's worth.
+                self._protocol.submit_data(queue.stream_id, data, end_stream)
+                self.wake()
+                return
+        if n_octets:
+            queue.buffers.append(data)
+            queue.octets += n_octets
+            self._ledger.adjust(queue, n_octets)
+        queue.end_stream = queue.end_stream or end_stream
+        self.make_ready(queue)
+
+    async def wait_room(self, queue: SendQueue) -> None:
+        """Wait until at most 64 KiB of a queue is unsent, or it was closed."""
+        while queue.octets > SEND_BUFFER_OCTETS and not queue.closed:
+            await queue.room.wait()
+
+    async def wait_empty(self, queue: SendQueue) -> None:
+        """Wait until the protocol has taken everything of a queue, or it was closed."""
+        while not queue.empty and not queue.closed:
+            await queue.room.wait()
+
+    def make_ready(self, queue: SendQueue) -> None:
+        """Take note that a stream has something to send, and may."""
+        if queue.ready or queue.closed or queue.empty:
+            return
+        queue.ready = True
+        self._ready_count += 1
+        self._enqueue(queue)
+        self.wake()
+
+    def capacity_increased(self, stream_id: int) -> None:
+        """Take note that a stream may send again."""
+        if (queue := self._queues.get(stream_id)) is not None:
+            self.make_ready(queue)
+
+    def stalled(self, since: float) -> list[int]:
+        """Return the streams that have sent next to nothing of what they have since a time."""
+        return [queue.stream_id for queue in self._queues.values() if not queue.empty and queue.progress_at <= since]
+
+    # For the connection
+
+    def wake(self) -> None:
+        """Let the writer look for something to send."""
+        if not self._sending:
+            self._wakeup.wake()
+
+    async def wait_flushed(self) -> None:
+        """Wait until everything that the protocol has taken so far has reached the kernel, or the transport failed."""
+        rounds = self._rounds + (2 if self._sending else 1)  # a round that sends already may not have it
+        self.wake()
+        while self._rounds < rounds and not self.failed:
+            await self._flushed.park()
+
+    def take_pending(self) -> list[Buffer]:
+        """Take what is on its way, from a writer that was cancelled."""
+        pending, self._pending = self._pending, []
+        return pending
+
+    def close_all(self) -> None:
+        """Forget all queues."""
+        self.failed = True
+        for queue in list(self._queues.values()):
+            self.close(queue)
+        self._flushed.unpark_all()
+
+    async def run(self) -> None:
+        """Send until cancelled or the transport fails."""
+        just_sent = False
+        try:
+            while True:
+                self._wakeup.clear()
+                self._pending = self._collect()
+                found = bool(self._pending)
+                if found:
+                    self._sending = True
+                    if just_sent:  # at a stretch: let others run
+                        await trio.lowlevel.checkpoint()
+                    await self._send()
+                    self._sending = False
+                just_sent = found
+                self._rounds += 1
+                self._flushed.unpark_all()
+                if not just_sent:
+                    await self._wakeup.wait()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            self._fail(exc)
+        finally:
+            self._sending = False
+
+    def _fail(self, exc: Exception) -> None:
+        if not self.failed:
+            self.failed = True
+            self._on_failure(exc)
+            self.close_all()
+
+    def _collect(self) -> list[Buffer]:
+        """Return one write's worth: what the protocol has, then data in fair order."""
+        self._pump()
+        protocol = self._protocol
+        collected = 0
+        while collected < _WRITE_OCTETS and self._ready_count:
+            queue, in_turns = self._next()
+            if queue.closed or queue.empty:
+                continue
+            capacity = protocol.send_capacity(queue.stream_id)
+            if queue.octets and not capacity:
+                continue  # the protocol tells when there is more
+            collected += self._submit(queue, min(capacity, _TURN_OCTETS if in_turns else _WRITE_OCTETS - collected))
+            if queue.octets <= SEND_BUFFER_OCTETS and queue.room.waiting:
+                queue.room.wake()
+            if not (queue.octets or queue.end_stream):
+                if queue.on_empty is not None:
+                    queue.on_empty()
+            elif not queue.ready:
+                queue.ready = True
+                self._ready_count += 1
+                self._enqueue(queue)
+        return protocol.buffers_to_send()
+
+    def _submit(self, queue: SendQueue, limit: int) -> int:
+        """Hand at most ``limit`` octets of a queue to the protocol; return how many."""
+        taken = 0
+        while True:
+            data: Buffer = queue.take(limit - taken) if queue.octets else b""
+            taken += len(data)
+            last = not queue.octets and queue.end_stream
+            if last:
+                queue.end_stream = False
+            self._protocol.submit_data(queue.stream_id, data, last)
+            if not queue.octets or taken >= limit:
+                break
+        self._ledger.adjust(queue, -taken)
+        queue.progress_octets += taken
+        if queue.progress_octets >= _PROGRESS_OCTETS:
+            queue.progress_octets = 0
+            queue.progress_at = trio.current_time()
+        return taken
+
+    def _enqueue(self, queue: SendQueue) -> None:
+        priority = self._priority_of(queue.stream_id)
+        if priority is None:
+            self._levels[3].parallel.append(queue)
+            return
+        urgency, incremental = priority
+        if incremental:
+            self._levels[urgency].parallel.append(queue)
+        else:
+            self._levels[urgency].sequential[queue.stream_id] = queue
+
+    def _next(self) -> tuple[SendQueue, bool]:
+        for level in self._levels:
+            if (found := level.next()) is not None:
+                found[0].ready = False
+                self._ready_count -= 1
+                return found
+        self._ready_count = 0  # cannot be: counted wherever a queue is made ready or taken
+        raise LookupError("no stream is ready")
+
+    async def _send(self) -> None:
+        """Send what was collected; the peer has to take something of it now and then."""
+        transport = self._transport
+        self._pending = behind(self._pending, self._sent(transport.send_nowait(self._pending)))
+        while self._pending or transport.unsent_octets:
+            before = (self.octets_sent, transport.unsent_octets)
+            with trio.move_on_after(self._progress_seconds) as scope:
+                await self._send_pending(scope)
+            if scope.cancelled_caught and before == (self.octets_sent, transport.unsent_octets):
+                raise trio.BrokenResourceError("the peer took nothing in time")
+
+    async def _send_pending(self, scope: trio.CancelScope) -> None:
+        transport = self._transport
+        while self._pending:
+            await transport.wait_writable()
+            if sent := self._sent(transport.send_nowait(self._pending)):
+                self._pending = behind(self._pending, sent)
+                scope.deadline = trio.current_time() + self._progress_seconds
+        await transport.flush()
+
+    def _sent(self, n_octets: int) -> int:
+        self.octets_sent += n_octets
+        return n_octets
