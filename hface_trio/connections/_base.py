@@ -50,6 +50,7 @@ class ConnectionDriver(StreamDriver):
         self._input_ended = False
         self._eof_sent = False
         self._closed = False
+        self._reads_on = False
 
     # For HTTPConnection
 
@@ -120,6 +121,17 @@ class ConnectionDriver(StreamDriver):
         if self.failure is None:
             self.failure = ConnectionLostError(f"{what}: {exc}")
             self.failure.__cause__ = exc
+
+    def _sending_failed(self, exc: Exception) -> bool:
+        """Note that sending failed; return whether the connection is to be read on nevertheless.
+
+        A server that answers early and closes resets a client in the middle of its upload. The answer lies in front of the
+        reset then: the reader comes upon both, soon.
+        """
+        self._broke("the connection broke while sending", exc)
+        self._reads_on = self.record.client_side and isinstance(exc, trio.BrokenResourceError) and not self._input_ended
+        self._attention.wake()
+        return self._reads_on
 
     async def _close_in_order(self, aborted: bool) -> None:
         """Close; a server half-closes first and reads on for a while, so that the peer can read the last answer."""

@@ -255,10 +255,12 @@ class MultiplexedDriver(ConnectionDriver):
             )
 
     def _output_failed(self, exc: Exception) -> None:
-        self._broke("the connection broke while sending", exc)
-        self.protocol.connection_lost()
-        self.pump()
-        self._attention.wake()
+        if not self._sending_failed(exc):
+            self.protocol.connection_lost()
+            self.pump()
+            return
+        for stream in self._streams.values():
+            stream.fail_sending(SendingStoppedError("the peer takes no more", stream_id=stream.stream_id))
 
     def _may_grow(self) -> bool:
         return self.context.ledger.may_grow

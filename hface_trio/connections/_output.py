@@ -143,7 +143,7 @@ class SerialOutput:
                 with trio.move_on_after(self._progress_seconds) as scope:
                     await self._flush_pending(scope)
                 if scope.cancelled_caught and before == (self.octets_sent, self._transport.unsent_octets):
-                    self._fail(trio.BrokenResourceError("the peer took nothing in time"))
+                    self._fail(trio.TooSlowError("the peer took nothing in time"))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             self._fail(exc)
         finally:

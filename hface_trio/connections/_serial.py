@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..errors import HfaceError, RemoteProtocolError, StreamResetError
+from ..errors import HfaceError, RemoteProtocolError, SendingStoppedError, StreamResetError
 from ..events import (
     ConnectionTerminated,
     DataReceived,
@@ -107,7 +107,7 @@ class SerialDriver(ConnectionDriver):
 
     def is_over(self) -> bool:
         """Return whether nothing more can happen on this connection."""
-        return super().is_over() or self.output.failed
+        return super().is_over() or (self.output.failed and not self._reads_on)
 
     def drain(self) -> None:
         """Finish what is under way and take nothing more."""
@@ -197,10 +197,11 @@ class SerialDriver(ConnectionDriver):
         stream.fail(cause)
 
     def _output_failed(self, exc: Exception) -> None:
-        self._broke("the connection broke while sending", exc)
-        self.protocol.connection_lost()
-        self.pump()
-        self._attention.wake()
+        if not self._sending_failed(exc):
+            self.protocol.connection_lost()
+            self.pump()
+        elif (stream := self._receiving) is not None:
+            stream.fail_sending(SendingStoppedError("the peer takes no more", stream_id=stream.stream_id))
 
     def _end_output(self, end: OutputEnd) -> None:
         if end is OutputEnd.ABORTED:

@@ -280,7 +280,7 @@ class Writer:
                 self._flushed.unpark_all()
                 if not just_sent:
                     await self._wakeup.wait()
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             self._fail(exc)
         finally:
             self._sending = False
@@ -363,7 +363,7 @@ class Writer:
             with trio.move_on_after(self._progress_seconds) as scope:
                 await self._send_pending(scope)
             if scope.cancelled_caught and before == (self.octets_sent, transport.unsent_octets):
-                raise trio.BrokenResourceError("the peer took nothing in time")
+                raise trio.TooSlowError("the peer took nothing in time")
 
     async def _send_pending(self, scope: trio.CancelScope) -> None:
         transport = self._transport
