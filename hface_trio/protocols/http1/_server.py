@@ -112,7 +112,10 @@ class HTTP1Server(HTTP1Connection):
         exchange = self._exchange
         if exchange is not None and exchange.sending is not Sending.ENDED and not exchange.tunnel:
             if not exchange.final:
-                self._client_gone(0 if exchange.received else 400, "client ended its side")
+                if exchange.received:
+                    self._client_gone(0, "client ended its side")
+                else:
+                    self._client_gone(400, "connection ended inside a request body")
                 return
             self._deadlines.input_ended()
         self._resume()

@@ -124,7 +124,7 @@ def test_what_is_held_when_the_peer_ends_is_still_delivered() -> None:
     stream_id = fetching(protocol)
     taken = feed(protocol, b"HTTP/1.1 200 OK\r\n\r\n0123456789")
     protocol.eof_received()
-    for _ in range(5):
+    for _ in range(3):
         assert not isinstance(taken[-1], ConnectionTerminated)
         protocol.acknowledge(stream_id, 2)
         taken += events(protocol)

@@ -1,0 +1,48 @@
+"""The factories: what they offer by ALPN, and what they hand to the protocols they make."""
+
+from __future__ import annotations
+
+import pytest
+
+from hface_trio.errors import ConfigurationError
+from hface_trio.events import ConnectionTerminated, HeadersReceived
+from hface_trio.limits import Limits, Timeouts
+from hface_trio.protocols import HTTP1ClientFactory, HTTP1ServerFactory
+from hface_trio.protocols.http1 import H11ClientProtocol, H11ServerProtocol
+
+from .drive import GET, feed
+
+
+@pytest.mark.parametrize(
+    ("factory", "protocol"), [(HTTP1ServerFactory(), H11ServerProtocol), (HTTP1ClientFactory(), H11ClientProtocol)]
+)
+def test_a_factory_makes_protocols_of_its_side(
+    factory: HTTP1ServerFactory | HTTP1ClientFactory, protocol: type[H11ServerProtocol]
+) -> None:
+    assert factory.alpn_protocols == ("http/1.1",)
+    made = factory(None, None)
+    assert type(made) is protocol
+    assert factory(None, None) is not made
+
+
+@pytest.mark.parametrize(("tls_version", "scheme"), [(None, b"http"), ("TLSv1.3", b"https")])
+def test_tls_makes_the_scheme(tls_version: str | None, scheme: bytes) -> None:
+    head = feed(HTTP1ServerFactory()(tls_version, "http/1.1"), GET)[0]
+    assert isinstance(head, HeadersReceived)
+    assert (b":scheme", scheme) in head.headers
+
+
+def test_limits_and_timeouts_reach_the_protocol() -> None:
+    factory = HTTP1ServerFactory(limits=Limits(header_section_octets=5), timeouts=Timeouts(request_head_seconds=3))
+    protocol = factory(None, None)
+    protocol.clock(1)
+    assert protocol.get_timer() == 4
+    assert feed(protocol, GET) == [ConnectionTerminated(431, "section of more than 10 octets")]
+
+
+@pytest.mark.parametrize("factory", [HTTP1ServerFactory, HTTP1ClientFactory])
+def test_an_unknown_engine_is_told_when_the_factory_is_made(
+    factory: type[HTTP1ServerFactory | HTTP1ClientFactory],
+) -> None:
+    with pytest.raises(ConfigurationError, match="no engine 'x'"):
+        factory("x")
