@@ -42,6 +42,7 @@ async def bind_tcp(host: str, port: int) -> list[socket.socket]:
 
 async def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, SocketAddress]]:
     if host in {"", "*"}:
+        await trio.lowlevel.checkpoint()
         return [(socket.AF_INET6, ("::", port)), (socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104 - asked for
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -120,7 +121,7 @@ def bind_unix(path: str) -> tuple[socket.socket, FileIdentity]:
 
 def _remove_stale(path: str) -> None:
     try:
-        status = os.stat(path)
+        status = os.lstat(path)
     except OSError:
         return  # mostly: there is no such file. What else is wrong shows when it is bound
     if not stat.S_ISSOCK(status.st_mode):
@@ -130,11 +131,12 @@ def _remove_stale(path: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
+            # Another process that starts at the same time may have put its own file here since.
+            if os.path.samestat(status, os.lstat(path)):
+                os.unlink(path)
+            return
         except FileNotFoundError:
             return
         except BlockingIOError:
             pass  # somebody listens, and has no time
-        else:
-            pass
-        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

@@ -37,6 +37,9 @@ from ._tls_records import (
     read_server_random,
 )
 
+# Without a deadline, a test in virtual time in which everybody waits would wait for ever.
+pytestmark = pytest.mark.timeout(20, method="signal")
+
 VERSIONS = ["tls12", "tls13"]
 
 
