@@ -1,0 +1,88 @@
+"""Progress of long transfers, as bars on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+__all__ = ["TransferBars"]
+
+_LONG_SECONDS = 0.5
+"""A transfer that takes longer than this gets a bar: what is over sooner would only flicker."""
+
+
+class TransferBars:
+    """The bars of one exchange, one a direction; they stay on the screen when it is over.
+
+    Args:
+        wanted: show them at all; only when standard error is a terminal.
+    """
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._progress: Progress | None = None
+        self._began_at = 0.0
+        if wanted and sys.stderr.isatty():
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                TaskProgressColumn(),
+                DownloadColumn(binary_units=True),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(compact=True),
+                console=Console(stderr=True),
+                expand=True,
+            )
+
+    def __enter__(self) -> Self:
+        self._began_at = time.monotonic()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._progress is not None and self._progress.live.is_started:
+            self._progress.stop()
+
+    def add(self, description: str, total: int | None) -> Callable[[int], None]:
+        """Add a transfer.
+
+        Args:
+            description: one word.
+            total: octets, if that is known.
+
+        Returns:
+            A function to be told of octets that were transferred.
+        """
+        progress = self._progress
+        if progress is None:
+            return lambda _: None
+        task_id = progress.add_task(description, total=total)
+
+        def advance(n_octets: int) -> None:
+            progress.update(task_id, advance=n_octets)
+            if not progress.live.is_started and time.monotonic() - self._began_at > _LONG_SECONDS:
+                progress.start()
+
+        return advance
+
+    def print_line(self, line: str) -> None:
+        """Print a line on standard error, above the bars if there are any."""
+        if self._progress is not None and self._progress.live.is_started:
+            self._progress.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        else:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
