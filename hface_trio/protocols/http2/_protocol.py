@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from ...errors import ConfigurationError, LocalProtocolError
 from ...events import Event
@@ -85,9 +85,9 @@ class H2Protocol(HTTPOverTCPProtocol):
         )
         self._head_watch = HeadWatch(timeouts.request_head_seconds)
         self._idle_watch = IdleWatch(math.inf if client_side else timeouts.idle_seconds)
-        self._first_settings = first_settings(limits, settings, client_side=client_side)
-        self._send_settings(self._first_settings)
+        self._send_settings(first_settings(limits, settings, client_side=client_side))
         connection.ledger.widen_connection()
+        connection.ledger.may_grow = self._window_may_grow
 
     # What the connection is.
 
@@ -136,15 +136,6 @@ class H2Protocol(HTTPOverTCPProtocol):
         """Octets of all streams that were received and are not acknowledged."""
         return self._connection.ledger.held
 
-    @property
-    def may_grow(self) -> Callable[[], bool] | None:
-        """Asked before a receive window grows; ``None`` grants it always."""
-        return self._connection.ledger.may_grow
-
-    @may_grow.setter
-    def may_grow(self, may_grow: Callable[[], bool] | None) -> None:
-        self._connection.ledger.may_grow = may_grow
-
     def is_available(self) -> bool:
         """Return whether a new stream can be opened now; on a server, pushed."""
         connection = self._connection
@@ -187,14 +178,13 @@ class H2Protocol(HTTPOverTCPProtocol):
         return self._live(stream_id).credit.available
 
     def priority(self, stream_id: int) -> Priority:
-        """Return the latest priority of a stream (RFC 9218); the default for streams that are over."""
-        stream = self._streams.live.get(stream_id)
-        return DEFAULT_PRIORITY if stream is None else stream.priority
+        """Return the latest priority of a stream (RFC 9218); the default where nothing is known of any."""
+        return self.explicit_priority(stream_id) or DEFAULT_PRIORITY
 
-    def explicit_priority(self, stream_id: int) -> tuple[int, bool] | None:
-        """Return urgency and incremental delivery, if the peer said anything about them (RFC 9218 §4)."""
+    def explicit_priority(self, stream_id: int) -> Priority | None:
+        """Return the latest priority of a stream, if the client said anything about it."""
         stream = self._streams.live.get(stream_id)
-        return None if stream is None or stream.priority is DEFAULT_PRIORITY else stream.priority
+        return None if stream is None else stream.priority
 
     def can_send(self, stream_id: int) -> bool:
         """Return whether data may be submitted for a stream, if there is capacity."""
@@ -420,6 +410,9 @@ class H2Protocol(HTTPOverTCPProtocol):
     def _watch(self) -> None:
         self._head_watch.watch(self._front.unfinished, self._connection.now)
         self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
+
+    def _window_may_grow(self) -> bool:
+        return self.may_grow is None or self.may_grow()
 
     def _check_open(self) -> None:
         if self._connection.terminated:

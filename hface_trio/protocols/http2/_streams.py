@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from ._compat_h2 import H2Stream, received_all
 from ._credit import StreamCredit
-from ._priority import DEFAULT_PRIORITY, Priority, StreamDependency
+from ._priority import Priority, StreamDependency
 
 __all__ = ["ClosedStream", "Ending", "Stream", "StreamTable"]
 
@@ -55,7 +55,7 @@ class Stream:
         self.received_octets = 0
         self.tunnel = False
         self.awaits_continue = False  # the client holds its body back for a 100
-        self.priority: Priority = DEFAULT_PRIORITY
+        self.priority: Priority | None = None
         self.dependency: StreamDependency | None = None
         self.blocked = False  # the application waits for send capacity
 

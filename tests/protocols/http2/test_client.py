@@ -172,6 +172,56 @@ def test_cancelled_request_frees_its_place():
     assert peer.protocol.open_streams == 0
 
 
+# Switches.
+
+
+def test_malformed_responses_are_shown_on_request():
+    peer = client(HTTP2Settings(validate_inbound_headers=False, accept_push=True))
+    open_request(peer)
+    odd = [(b":status", b"200"), (b"Upper", b"x"), (b"content-length", b"2"), (b"cookie", b"a")]
+    trailers = [(b":path", b"/"), (b"priority", b"u=1")]
+    peer.send(promise(peer, 2, [(b":method", b"PUT")]))
+    peer.send(peer.headers(1, odd), DataFrame(1, b"ok"), peer.headers(1, trailers, "END_STREAM"))
+    assert peer.events() == [
+        PushPromiseReceived(1, 2, [(b":method", b"PUT")]),
+        HeadersReceived(1, odd, False),
+        DataReceived(1, b"ok"),
+        TrailersReceived(1, trailers),
+    ]
+
+
+def test_malformed_requests_are_sent_on_request():
+    peer = client(HTTP2Settings(validate_outbound_headers=False, normalize_outbound_headers=False))
+    open_request(peer, [(b":method", b"GET"), (b"Connection", b"close")])
+    assert len(peer.frames()) == 1
+
+
+# Trailers that are none.
+
+
+@pytest.mark.parametrize(
+    ("first", "trailers"),
+    [
+        (RESPONSE, [(b"Upper", b"x")]),
+        ([*RESPONSE, (b"content-length", b"3")], [(b"a", b"b")]),
+    ],
+)
+def test_malformed_end_of_a_response(first, trailers):
+    peer = client()
+    open_request(peer)
+    peer.frames()
+    peer.send(peer.headers(1, first), DataFrame(1, b"x"), peer.headers(1, trailers, "END_STREAM"))
+    assert_stream_error(peer, 1, PROTOCOL_ERROR)
+
+
+def test_headers_behind_the_end_of_a_response():
+    peer = client()
+    open_request(peer, POST, end_stream=False)
+    peer.frames()
+    peer.send(peer.headers(1, RESPONSE, "END_STREAM"), peer.headers(1, [(b"a", b"b")], "END_STREAM"))
+    assert_stream_error(peer, 1, 5)
+
+
 # Promises.
 
 

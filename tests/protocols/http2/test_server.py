@@ -122,6 +122,16 @@ def test_malformed_trailers_are_not_sent(section):
     assert peer.protocol.open_streams == 0
 
 
+def test_data_can_be_sent_between_head_and_end():
+    peer = requested()
+    assert not peer.protocol.can_send(1)
+    peer.protocol.submit_headers(1, RESPONSE)
+    assert peer.protocol.can_send(1)
+    peer.protocol.submit_data(1, b"x", True)
+    assert not peer.protocol.can_send(1)
+    assert not peer.protocol.can_send(99)
+
+
 def test_head_is_sent_once():
     peer = requested()
     peer.protocol.submit_headers(1, RESPONSE)
@@ -308,12 +318,13 @@ def test_early_updates_are_bounded():
 def test_priority_that_does_not_parse_is_ignored():
     peer = requested([*REQUEST, (b"priority", b"u=1")])
     peer.send(update(1, b"???"))
-    assert peer.protocol.priority(1) == Priority(1, False)
+    assert peer.protocol.priority(1) == peer.protocol.explicit_priority(1) == Priority(1, False)
 
 
 def test_default_priority():
     peer = requested()
     assert peer.protocol.priority(1) == peer.protocol.priority(999) == Priority(3, False)
+    assert peer.protocol.explicit_priority(1) is peer.protocol.explicit_priority(999) is None
     assert peer.protocol.dependency(1) is peer.protocol.dependency(999) is None
 
 
@@ -343,6 +354,7 @@ def test_upgrade_with_both_sides_of_ours():
     peer = H2ClientProtocol.upgraded_from(REQUEST, limits=limits)
     assert ours.next_event() == HeadersReceived(1, REQUEST, True)
     assert ours.send_window(1) == 1000
+    assert ours.explicit_priority(1) is None
     ours.submit_headers(1, RESPONSE)
     ours.submit_data(1, b"upgraded", True)
     peer.bytes_received(ours.bytes_to_send())
@@ -364,6 +376,11 @@ def test_upgraded_request_with_a_body():
     assert ours.next_event() == DataReceived(1, b"question", True)
     ours.acknowledge(1, 8)
     assert ours.unacknowledged_octets == 0
+
+
+def test_priority_of_an_upgraded_request():
+    ours = H2ServerProtocol.upgraded_from([*REQUEST, (b"priority", b"u=1")], b"")
+    assert ours.priority(1) == Priority(1, False)
 
 
 def test_settings_of_the_field_are_not_acknowledged_but_the_first_frame_is():
