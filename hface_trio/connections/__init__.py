@@ -12,6 +12,7 @@ of tools and proxies, :class:`HTTPStream` that of handlers and clients.
 
 from ._connection import ConnectionStatistics, HTTPConnection
 from ._context import ConnectionContext, PeerGonePolicy
+from ._http2 import HTTP2Features
 from ._ledger import Ledger, LedgerHolder
 from ._listeners import ConnectionHandler, HTTPListener, HTTPMultiListener, HTTPOverTCPListener
 from ._observer import ConnectionRecord, Observer, StreamRecord
@@ -28,6 +29,7 @@ __all__ = [
     "ConnectionRecord",
     "ConnectionStatistics",
     "DataIterator",
+    "HTTP2Features",
     "HTTPConnection",
     "HTTPListener",
     "HTTPMultiListener",

@@ -21,9 +21,12 @@ from ..events import DataReceived, Event, HeadersReceived
 from ..models import AddressType, HeadersType, HTTPErrorCodes
 from ..networking import Buffer, ByteStream, ExtraAttributes
 from ..protocols import HTTPOverTCPProtocol
+from ..protocols.http2 import H2Protocol
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
+from ._http2 import HTTP2Features
 from ._input import EventQueue
+from ._multiplexed import MultiplexedDriver
 from ._multiplexed_client import MultiplexedClientDriver
 from ._multiplexed_server import MultiplexedServerDriver
 from ._observer import ConnectionRecord
@@ -212,6 +215,7 @@ class HTTPConnection:
         if self._driver is not None:
             raise LocalProtocolError("the connection runs, or ran, already")
         self._driver = driver
+        driver.connection = self
         context, record = self._context, self._record
         context.connections.add(self)
         if context.observer is not None:
@@ -314,6 +318,26 @@ class HTTPConnection:
         It holds the latest 64 events, and ends with the connection. Use it as a context manager, or close it.
         """
         return ConnectionEvents(self._running().subscribers)
+
+    @property
+    def http2(self) -> HTTP2Features | None:
+        """What HTTP/2 has beyond the model that all versions share; ``None`` on connections of other versions."""
+        driver = self._driver
+        if isinstance(driver, MultiplexedDriver) and isinstance(self._protocol, H2Protocol):
+            return HTTP2Features(driver, self._protocol)
+        return None
+
+    def pushed_stream(self, stream_id: int) -> OpenStream:
+        """Return a context manager for a promised response (client), after its ``PushPromiseReceived``.
+
+        Raises:
+            LocalProtocolError: there is no such promise, it was taken already, or its stream was reset.
+        """
+        driver = self._running()
+        stream = driver.take_pushed(stream_id) if isinstance(driver, MultiplexedClientDriver) else None
+        if stream is None or not isinstance(driver, MultiplexedClientDriver):
+            raise LocalProtocolError(f"there is no promise of stream {stream_id}", stream_id=stream_id)
+        return OpenStream(driver, stream.headers, end_stream=True, stream=stream)
 
     # Raw
 

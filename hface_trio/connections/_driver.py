@@ -7,14 +7,17 @@ serial connection (HTTP/1.1) and a multiplexed one stands behind this interface.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import trio
 
+from ..errors import LocalProtocolError
 from ..models import AddressType, HeadersType
 
 if TYPE_CHECKING:
     from ..networking import Buffer, ExtraAttributes
+    from ._connection import HTTPConnection
     from ._stream import HTTPStream
 
 __all__ = ["StreamDriver"]
@@ -29,6 +32,7 @@ class StreamDriver(ABC):
 
     draining: trio.Event
     http_version: str
+    connection: HTTPConnection
 
     @property
     @abstractmethod
@@ -95,3 +99,11 @@ class StreamDriver(ABC):
     @abstractmethod
     def cancel(self, stream: HTTPStream) -> None:
         """Cancel the scope of the stream's handler."""
+
+    def push(self, stream: HTTPStream, headers: HeadersType) -> AbstractAsyncContextManager[HTTPStream]:
+        """Promise a response; only some versions can.
+
+        Raises:
+            LocalProtocolError: this one cannot, or not now.
+        """
+        raise LocalProtocolError(f"there is no push on HTTP/{self.http_version}", stream_id=stream.stream_id)

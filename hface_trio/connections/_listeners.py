@@ -256,7 +256,7 @@ class HTTPOverTCPListener(HTTPListener):
 
     async def _sniff(self, stream: ByteStream) -> tuple[str | None, bytes]:
         """Read until it is clear whether a cleartext peer speaks HTTP/2 with prior knowledge (RFC 9113 §3.3)."""
-        received = b""
+        received, decided = b"", None
         with trio.move_on_after(self._context.timeouts.request_head_seconds) as scope:
             self._context.undecided.add(scope)
             try:

@@ -8,6 +8,8 @@ answer is within the limit as it sees it. What comes beyond is refused, and can 
 from __future__ import annotations
 
 import contextvars
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 
 import trio
 
@@ -16,6 +18,7 @@ from ..events import HeadersReceived, StreamEvent
 from ..models import HeadersType
 from ..networking import ByteStream
 from ..protocols import HTTPOverTCPProtocol
+from ..protocols.http2 import H2ServerProtocol
 from ._context import ConnectionContext, logger
 from ._multiplexed import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, MultiplexedDriver
 from ._observer import ConnectionRecord
@@ -182,3 +185,51 @@ class MultiplexedServerDriver(MultiplexedDriver):
         """Cancel the handler that serves ``stream``."""
         if stream.scope is not None:
             stream.scope.cancel(reason="HTTPStream.cancel was called")
+
+    # Push
+
+    def push(self, stream: HTTPStream, headers: HeadersType) -> AbstractAsyncContextManager[HTTPStream]:
+        """Promise a response on a stream of its own."""
+        if not isinstance(self.protocol, H2ServerProtocol):
+            return super().push(stream, headers)
+        stream.raise_if_unsendable()
+        promised_id = self.protocol.submit_push_promise(stream.stream_id, headers)
+        promised = HTTPStream(self, promised_id, headers, client_side=False, request_ended=True)
+        self._add_stream(promised)
+        self.submitted()
+        return _Promised(self, promised)
+
+    def end_promised(self, stream: HTTPStream) -> None:
+        """Settle a promised stream: reset it unless its response is complete, and close it once that has left."""
+        queue = stream.send_queue
+        if not stream.rules.ended or stream.rules.broken:
+            self.protocol.submit_stream_reset(stream.stream_id, CANCEL)
+        elif queue is not None and not queue.empty and not queue.closed:
+            queue.on_empty = lambda: self._close_promised(stream)
+            return
+        self._close_promised(stream)
+
+    def _close_promised(self, stream: HTTPStream) -> None:
+        if stream.send_queue is not None:
+            stream.send_queue.on_empty = None
+        self.close_stream(stream)
+        self.submitted()
+
+
+class _Promised:
+    """Context manager around a promised response."""
+
+    def __init__(self, driver: MultiplexedServerDriver, stream: HTTPStream) -> None:
+        self._driver = driver
+        self._stream = stream
+
+    async def __aenter__(self) -> HTTPStream:
+        await trio.lowlevel.checkpoint()
+        return self._stream
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._driver.end_promised(self._stream)
+        if exc_type is None:
+            await trio.lowlevel.cancel_shielded_checkpoint()  # already settled: only let others run

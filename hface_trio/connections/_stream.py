@@ -15,6 +15,7 @@ from __future__ import annotations
 import email.utils
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -29,6 +30,7 @@ from ._rules import SendingRules, status_of
 
 if TYPE_CHECKING:
     from ..networking import Buffer, ExtraAttributes
+    from ._connection import HTTPConnection
     from ._driver import StreamDriver
     from ._observer import StreamRecord
     from ._writer import SendQueue
@@ -212,6 +214,11 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
     def http_version(self) -> str:
         """``"1.1"``, ``"2"`` or ``"3"``."""
         return self._driver.http_version
+
+    @property
+    def connection(self) -> HTTPConnection:
+        """The connection that carries the stream."""
+        return self._driver.connection
 
     @property
     def draining(self) -> trio.Event:
@@ -407,6 +414,21 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
             else:
                 self._submit_response(section, end_stream=False)
                 await self._send_data(body, end_stream=True)
+
+    def push(self, headers: HeadersType) -> AbstractAsyncContextManager[HTTPStream]:
+        """Promise a response to a request that the client did not make (server, HTTP/2), and give the stream to send it on.
+
+        Leaving the block without a complete response resets the promised stream.
+
+        Args:
+            headers: of the request, GET or HEAD: ``:method``, ``:scheme``, ``:authority``, ``:path``, then fields.
+
+        Raises:
+            LocalProtocolError: the version has no push, the client does not take it, or the request is not one to push.
+
+        Source: RFC 9113 §8.4.
+        """
+        return self._driver.push(self, headers)
 
     async def flush(self) -> None:
         """Wait until everything sent so far has been handed to the kernel.
