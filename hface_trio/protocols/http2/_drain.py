@@ -41,12 +41,12 @@ class Drain:
         pings: sends the ping that marks a round trip.
     """
 
-    __slots__ = ("_additional_data", "_code", "_connection", "_deadline", "_pings", "phase")
+    __slots__ = ("_additional_data", "_announced_at", "_code", "_connection", "_pings", "phase")
 
     def __init__(self, connection: Connection, pings: Pings) -> None:
         self._connection = connection
         self._pings = pings
-        self._deadline = math.inf
+        self._announced_at: float | None = None
         self._code = 0
         self._additional_data = b""
         self.phase = DrainPhase.OPEN
@@ -74,8 +74,7 @@ class Drain:
         elif self.phase is DrainPhase.OPEN:
             self.phase = DrainPhase.ANNOUNCED
             connection.output.write(pack_goaway(MAXIMUM_STREAM_ID, code, additional_data))
-            self._pings.send(PingPurpose.DRAIN, connection.now)
-            self._deadline = connection.now + connection.settings.drain_ping_seconds
+            self._pings.send(PingPurpose.DRAIN)
 
     def round_trip_made(self) -> None:
         """Note that the drain's ping was acknowledged."""
@@ -84,12 +83,20 @@ class Drain:
 
     def clock(self, now: float) -> None:
         """Go on without the acknowledgement if it is late."""
-        if now >= self._deadline:
+        if self.phase is not DrainPhase.ANNOUNCED:
+            return
+        if self._announced_at is None:
+            self._announced_at = now
+        elif now >= self.deadline():
             self.round_trip_made()
 
     def deadline(self) -> float:
-        """Return until when the acknowledgement is waited for."""
-        return self._deadline
+        """Return until when the acknowledgement is waited for; at once, where the time of the announcement is open."""
+        if self.phase is not DrainPhase.ANNOUNCED:
+            return math.inf
+        if self._announced_at is None:
+            return -math.inf
+        return self._announced_at + self._connection.settings.drain_ping_seconds
 
     def settle(self) -> None:
         """End the connection if that was all."""
@@ -102,7 +109,6 @@ class Drain:
     def _finalize(self, last_stream_id: int) -> None:
         connection = self._connection
         self.phase = DrainPhase.FINAL
-        self._deadline = math.inf
         connection.last_accepted_id = last_stream_id
         connection.final_goaway_sent = True
         connection.output.write(pack_goaway(last_stream_id, self._code, self._additional_data))

@@ -77,7 +77,7 @@ class LocalSettings:
             raise ConnectionFault(HTTP2ErrorCode.SETTINGS_TIMEOUT, "settings were not acknowledged in time")
 
     def deadline(self) -> float:
-        """Return when an acknowledgement is overdue."""
-        if self._waiting_since is None or not self._pending:
+        """Return when an acknowledgement is overdue; at once, while the time of sending is open."""
+        if not self._pending:
             return math.inf
-        return self._waiting_since + self._timeout_seconds
+        return -math.inf if self._waiting_since is None else self._waiting_since + self._timeout_seconds

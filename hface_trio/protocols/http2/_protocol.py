@@ -274,7 +274,7 @@ class H2Protocol(HTTPOverTCPProtocol):
             LocalProtocolError: they are not eight, the same or too many pings are on their way, or the connection ended.
         """
         self._check_open()
-        return self._pings.send(PingPurpose.APPLICATION, self._connection.now, data)
+        return self._pings.send(PingPurpose.APPLICATION, data)
 
     def submit_settings(self, settings: Mapping[int, int]) -> None:
         """Change settings; :class:`~hface_trio.events.SettingsAcknowledged` tells when the peer applies them.
@@ -317,7 +317,7 @@ class H2Protocol(HTTPOverTCPProtocol):
         connection.budget.clock(now)
         if connection.terminated:
             return
-        self._watch()
+        self._head_watch.watch(self._front.unfinished, now)
         try:
             self._head_watch.clock(now)
             self._local_settings.clock(now)
@@ -328,7 +328,7 @@ class H2Protocol(HTTPOverTCPProtocol):
         if not self._pings.clock(now):
             connection.abandon("a keep-alive ping was not answered", code=HTTP2ErrorCode.CANCEL, end=OutputEnd.ABORTED)
             return
-        if self._idle_watch.is_over(now):
+        if self._idle_watch.clock(now, idle=not self._streams.live) and not self.draining:
             self._drain.begin(last_stream_id=None, code=HTTP2ErrorCode.NO_ERROR, additional_data=b"")
         self._settle()
 
@@ -344,7 +344,7 @@ class H2Protocol(HTTPOverTCPProtocol):
             self._drain.deadline(),
             self._pings.deadline(),
         )
-        return None if timer == math.inf else timer
+        return None if timer == math.inf else max(timer, self._connection.now)
 
     def bytes_received(self, data: bytes) -> None:
         """Feed octets of the peer."""
@@ -357,7 +357,7 @@ class H2Protocol(HTTPOverTCPProtocol):
         except ConnectionFault as fault:
             connection.terminate(fault.code, fault.message)
         self._settle()
-        self._watch()
+        self._head_watch.watch(self._front.unfinished, connection.now)
 
     def receive_capacity(self) -> int:
         """Return how many octets the protocol wants to be fed at most now: windows pause senders, not reading."""
@@ -405,10 +405,6 @@ class H2Protocol(HTTPOverTCPProtocol):
 
     def _settle(self) -> None:
         self._drain.settle()
-        self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
-
-    def _watch(self) -> None:
-        self._head_watch.watch(self._front.unfinished, self._connection.now)
         self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
 
     def _window_may_grow(self) -> bool:

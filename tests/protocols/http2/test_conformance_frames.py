@@ -406,8 +406,8 @@ def test_acknowledgement_of_no_ping_is_ignored():
 
 def test_ping_tells_the_round_trip_time():
     peer = client()
-    peer.protocol.clock(10.0)
     data = peer.protocol.submit_ping()
+    peer.protocol.clock(10.0)  # nobody told the time before, so it was asked for
     peer.frames()
     peer.protocol.clock(10.25)
     peer.send(raw_frame(PING, ACK, 0, data))

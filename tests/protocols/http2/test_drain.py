@@ -98,11 +98,24 @@ def test_ping_that_is_not_answered_holds_the_end_up_for_a_second():
     peer.send(peer.request(1))
     peer.protocol.submit_goaway()
     peer.frames()
+    assert peer.protocol.get_timer() == 100.0  # the time of the announcement is asked for
+    peer.protocol.clock(100.0)
     assert peer.protocol.get_timer() == 101.0
     peer.protocol.clock(100.9)
     assert peer.frames() == []
     peer.protocol.clock(101.0)
     assert goaways(peer.frames()) == [(1, 0)]
+
+
+def test_wait_for_the_ping_begins_when_it_is_sent_not_when_something_was_last_received():
+    peer = server()
+    peer.send(peer.request(1))
+    peer.protocol.submit_goaway()  # an hour later, but nobody told
+    peer.protocol.clock(3600.0)
+    peer.frames()
+    assert peer.protocol.get_timer() == 3601.0
+    peer.send(peer.request(3))
+    assert HeadersReceived(3, REQUEST, True) in peer.events()
 
 
 def test_end_of_an_idle_server():
@@ -345,6 +358,7 @@ def test_acknowledged_settings_are_no_more_waited_for():
     peer = server()
     assert peer.protocol.get_timer() == 75.0  # idle
     peer.protocol.submit_settings({3: 5})
+    assert peer.protocol.get_timer() == 0.0
     peer.protocol.clock(1.0)
     assert peer.protocol.get_timer() == 11.0
     peer.send(SettingsFrame(0, flags=["ACK"]))
@@ -358,12 +372,23 @@ def test_idle_server_ends_in_order():
     assert peer.protocol.get_timer() is None
     peer.protocol.submit_headers(1, RESPONSE, True)
     peer.frames()
-    assert peer.protocol.get_timer() == 1075.0
-    peer.protocol.clock(1074.0)
-    assert peer.frames() == []
+    assert peer.protocol.get_timer() == 1001.0
+    peer.protocol.clock(1001.0)
+    assert peer.protocol.get_timer() == 1076.0
     peer.protocol.clock(1075.0)
+    assert peer.frames() == []
+    peer.protocol.clock(1076.0)
     acknowledge_ping(peer)
     assert peer.protocol.output_end is OutputEnd.CLOSED
+
+
+def test_long_exchange_is_not_taken_for_idleness():
+    peer = server()
+    peer.send(peer.request(1))
+    peer.protocol.submit_headers(1, RESPONSE, True)  # an hour later, but nobody told
+    peer.protocol.clock(3600.0)
+    assert not peer.protocol.draining
+    assert peer.protocol.get_timer() == 3675.0
 
 
 def test_client_without_streams_waits():
