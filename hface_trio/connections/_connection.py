@@ -20,7 +20,7 @@ from ..errors import LocalProtocolError
 from ..events import DataReceived, Event, HeadersReceived
 from ..models import AddressType, HeadersType, HTTPErrorCodes
 from ..networking import Buffer, ByteStream, ExtraAttributes
-from ..protocols import HTTPOverTCPProtocol
+from ..protocols import HTTPOverTCPProtocol, HTTPOverTCPUpgrade
 from ..protocols.http2 import H2Protocol
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
@@ -85,6 +85,7 @@ class HTTPConnection:
         client_side: whether this process is the client.
         context: limits and accounts; those of a connection alone unless given.
         initial: octets that were received to choose the protocol, and are its first input.
+        upgrade: makes the protocol that may take over from HTTP/1.1, where a client asks for that (server, by streams).
     """
 
     def __init__(
@@ -95,7 +96,9 @@ class HTTPConnection:
         client_side: bool,
         context: ConnectionContext | None = None,
         initial: bytes = b"",
+        upgrade: HTTPOverTCPUpgrade | None = None,
     ) -> None:
+        self._upgrade = upgrade
         self._initial = initial
         self._protocol = protocol
         self._transport = transport
@@ -222,6 +225,8 @@ class HTTPConnection:
             context.observe(context.observer.connection_opened, record)
         try:
             await driver.run(started=lambda: self._set_started(task_status))
+            if isinstance(driver, SerialServerDriver) and driver.successor is not None:
+                await self._run_successor(driver, driver.successor)
         finally:
             self._over.set()
             self._started.set()
@@ -230,13 +235,26 @@ class HTTPConnection:
             if context.observer is not None:
                 context.observe(context.observer.connection_closed, record)
 
+    async def _run_successor(self, driver: SerialServerDriver, protocol: HTTPOverTCPProtocol) -> None:
+        """Go on with the protocol that a request has asked to change to."""
+        self._protocol = protocol
+        self._record.http_version = protocol.http_version
+        successor = self._driver = MultiplexedServerDriver(
+            protocol, self._transport, self._context, self._record, driver.handler, bytes(driver.trailing_data)
+        )
+        successor.connection = self
+        successor.octets_received = driver.octets_received
+        if driver.draining.is_set():
+            successor.drain()
+        await successor.run(started=lambda: None)
+
     def _make_driver(self, handler: StreamHandler | None) -> ConnectionDriver:
         parts = (self._protocol, self._transport, self._context, self._record)
         if self._client_side:
             return MultiplexedClientDriver(*parts) if self.multiplexed else SerialClientDriver(*parts)
         if self.multiplexed:
             return MultiplexedServerDriver(*parts, handler, self._initial)
-        return SerialServerDriver(*parts, handler, self._initial)
+        return SerialServerDriver(*parts, handler, self._initial, self._upgrade if handler is not None else None)
 
     def _set_started(self, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         self._started.set()

@@ -21,7 +21,7 @@ from ..errors import HfaceError, HTTPConnectionError
 from ..limits import Limits
 from ..models import AddressType, ServerTLSConfig
 from ..networking import ByteStream, ByteStreamListener, DepartureWatch, SystemNetworking, TCPServerNetworking
-from ..protocols import HTTPOverTCPFactory
+from ..protocols import ALPNHTTPFactory, HTTPOverTCPFactory
 from ..protocols.http2 import is_preface_prefix
 from ._connection import HTTPConnection
 from ._context import ConnectionContext, logger
@@ -252,7 +252,12 @@ class HTTPOverTCPListener(HTTPListener):
             if not initial:
                 return None
         protocol = self._protocol_factory(attributes.tls_version, alpn_protocol)
-        return HTTPConnection(protocol, stream, client_side=False, context=self._context, initial=initial)
+        upgrade = None
+        if attributes.tls_version is None and isinstance(self._protocol_factory, ALPNHTTPFactory):
+            upgrade = self._protocol_factory.upgrade
+        return HTTPConnection(
+            protocol, stream, client_side=False, context=self._context, initial=initial, upgrade=upgrade
+        )
 
     async def _sniff(self, stream: ByteStream) -> tuple[str | None, bytes]:
         """Read until it is clear whether a cleartext peer speaks HTTP/2 with prior knowledge (RFC 9113 §3.3)."""

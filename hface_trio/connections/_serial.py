@@ -66,6 +66,10 @@ class SerialDriver(ConnectionDriver):
     ) -> None:
         super().__init__(protocol, transport, context, record)
         self._initial = initial
+        self.successor: HTTPOverTCPProtocol | None = None
+        """The protocol that takes the connection over, once this driver has ended."""
+        self.trailing_data = bytearray()
+        """Octets for the successor that were read already."""
         self._receiving: HTTPStream | None = None
         self._read_scope = trio.CancelScope()
         self._resume = Wakeup()
@@ -95,7 +99,11 @@ class SerialDriver(ConnectionDriver):
                 if not self._is_aborted():
                     await self.output.wait_flushed()
                 nursery.cancel_scope.cancel()
-            await self._close_in_order(self._is_aborted())
+            if self.successor is not None and not self._is_aborted() and not self._input_ended:
+                self._closed = True  # for this driver
+            else:
+                self.successor = None
+                await self._close_in_order(self._is_aborted())
         finally:
             with trio.move_on_after(self.context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
                 await self._close_at_once()
@@ -107,7 +115,7 @@ class SerialDriver(ConnectionDriver):
 
     def is_over(self) -> bool:
         """Return whether nothing more can happen on this connection."""
-        return super().is_over() or (self.output.failed and not self._reads_on)
+        return super().is_over() or self.successor is not None or (self.output.failed and not self._reads_on)
 
     def drain(self) -> None:
         """Finish what is under way and take nothing more."""
@@ -168,6 +176,8 @@ class SerialDriver(ConnectionDriver):
 
     def _feed(self, event: StreamEvent) -> None:
         stream = self._receiving
+        if self.successor is not None and isinstance(event, DataReceived):
+            self.trailing_data += event.data
         if stream is None or stream.stream_id != event.stream_id or stream.over:
             if isinstance(event, DataReceived):  # nobody will take it: the credit goes back at once
                 self.protocol.acknowledge(event.stream_id, len(event.data))

@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 import trio
 
-from ..errors import BodyTooLargeError, HfaceError, StreamResetError
+from ..errors import BodyTooLargeError, HfaceError, RemoteProtocolError, StreamResetError
 from ..events import HeadersReceived, StreamEvent
 from ..networking import ByteStream
-from ..protocols import HTTPOverTCPProtocol
+from ..protocols import HTTPOverTCPProtocol, HTTPOverTCPUpgrade
 from ._context import ConnectionContext, logger
 from ._observer import ConnectionRecord
 from ._serial import SerialDriver
@@ -50,15 +50,17 @@ class SerialServerDriver(SerialDriver):
         record: ConnectionRecord,
         handler: StreamHandler | None,
         initial: bytes = b"",
+        upgrade: HTTPOverTCPUpgrade | None = None,
     ) -> None:
         super().__init__(protocol, transport, context, record, initial)
-        self._handler = handler
+        self.handler = handler
+        self._upgrade = upgrade
         self._ready: HTTPStream | None = None
         self._serving: HTTPStream | None = None
         self._scope = trio.CancelScope()
 
     async def _main(self) -> None:
-        handler = self._handler
+        handler = self.handler
         if handler is None:
             await self._wait_over()
             return
@@ -133,9 +135,11 @@ class SerialServerDriver(SerialDriver):
         if not isinstance(event, HeadersReceived):
             self._feed(event)
             return
+        if self._upgrade is not None and event.end_stream and self._take_upgrade(self._upgrade, event):
+            return
         stream = HTTPStream(self, event.stream_id, event.headers, client_side=False, request_ended=event.end_stream)
         context = self.context
-        if self._handler is None or context.handlers >= context.limits.handlers or not context.ledger.accepts_streams:
+        if self.handler is None or context.handlers >= context.limits.handlers or not context.ledger.accepts_streams:
             self.protocol.submit_stream_reset(event.stream_id, 503)
             return
         self._receiving = self._ready = stream
@@ -144,6 +148,21 @@ class SerialServerDriver(SerialDriver):
             self.draining.set()
             self.protocol.submit_goaway()
         self._attention.wake()
+
+    def _take_upgrade(self, upgrade: HTTPOverTCPUpgrade, event: HeadersReceived) -> bool:
+        """Give the connection to HTTP/2 if the request asks for it (RFC 7540 §3.2); say whether it does."""
+        tokens = [value for name, value in event.headers if name == b"upgrade"]
+        settings = [value for name, value in event.headers if name == b"http2-settings"]
+        if len(settings) != 1 or b"h2c" not in [token.strip() for value in tokens for token in value.split(b",")]:
+            return False
+        headers = [field for field in event.headers if field[0] not in {b"upgrade", b"http2-settings"}]
+        try:
+            self.successor = upgrade.upgraded_from(headers, settings[0])
+        except RemoteProtocolError:  # served as it came
+            return False
+        self.protocol.submit_headers(event.stream_id, [(b":status", b"101"), (b"upgrade", b"h2c")])
+        self._attention.wake()
+        return True
 
     def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:
         if stream is self._serving and not stream.rules.ended and self.context.on_peer_gone == "cancel":

@@ -10,6 +10,7 @@ from ._interfaces import (
     HTTPOverQUICServerFactory,
     HTTPOverTCPFactory,
     HTTPOverTCPProtocol,
+    HTTPOverTCPUpgrade,
     HTTPProtocol,
     OutputEnd,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "HTTPOverQUICServerFactory",
     "HTTPOverTCPFactory",
     "HTTPOverTCPProtocol",
+    "HTTPOverTCPUpgrade",
     "HTTPProtocol",
     "OutputEnd",
     "ProtocolRegistry",

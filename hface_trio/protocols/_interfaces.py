@@ -30,6 +30,7 @@ __all__ = [
     "HTTPOverQUICServerFactory",
     "HTTPOverTCPFactory",
     "HTTPOverTCPProtocol",
+    "HTTPOverTCPUpgrade",
     "HTTPProtocol",
     "OutputEnd",
 ]
@@ -243,6 +244,22 @@ class HTTPOverTCPFactory(ABC):
         """
 
 
+class HTTPOverTCPUpgrade(ABC):
+    """What a factory can do besides, when its protocol can take over a connection from HTTP/1.1 (RFC 7540 §3.2)."""
+
+    @abstractmethod
+    def upgraded_from(self, headers: HeadersType, settings_field: bytes) -> HTTPOverTCPProtocol:
+        """Make the protocol of a connection whose HTTP/1.1 request asked for it; that request becomes its first stream.
+
+        Args:
+            headers: the request, without what concerns the upgrade.
+            settings_field: value of ``HTTP2-Settings``.
+
+        Raises:
+            RemoteProtocolError: ``settings_field`` is malformed: the request is to be served without the upgrade.
+        """
+
+
 class HTTPOverQUICClientFactory(ABC):
     """Makes protocols for client connections over QUIC."""
 
@@ -289,6 +306,11 @@ class ALPNHTTPFactory(HTTPOverTCPFactory):
     def alpn_protocols(self) -> Sequence[str]:
         """The names of all factories, in their order."""
         return tuple(dict.fromkeys(name for factory in self._factories for name in factory.alpn_protocols))
+
+    @property
+    def upgrade(self) -> HTTPOverTCPUpgrade | None:
+        """The first factory whose protocol can take over a connection from HTTP/1.1, if there is one."""
+        return next((factory for factory in self._factories if isinstance(factory, HTTPOverTCPUpgrade)), None)
 
     def __call__(self, tls_version: str | None, alpn_protocol: str | None) -> HTTPOverTCPProtocol:
         """Make a protocol with the first factory that has the negotiated name."""

@@ -30,7 +30,17 @@ _ABSOLUTE_FORM = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?]*+)(.*)")
 
 _SPECIAL_FIELDS = CONNECTION_FIELDS | {b"host", b"te", b"expect"}
 # What a Connection field cannot take out: these are meant for every recipient, or have rules of their own.
-_NOT_NOMINATED = frozenset({b"host", b"content-length", b"te", b"upgrade", b"close", b"keep-alive"})
+_NOT_NOMINATED = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"te",
+        b"upgrade",
+        b"close",
+        b"keep-alive",
+        b"http2-settings",
+    }  # the last goes with upgrade
+)
 
 
 class Request(NamedTuple):

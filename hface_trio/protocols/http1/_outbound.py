@@ -71,8 +71,8 @@ def check_request(headers: HeadersType) -> OutboundRequest:
             if value != b"trailers":
                 raise LocalProtocolError("te can only be 'trailers'")
             options.append(b"TE")
-        elif name == b"upgrade":
-            options.append(b"upgrade")
+        elif name in {b"upgrade", b"http2-settings"}:  # RFC 7540 §3.2.1: both are nominated
+            options.append(name)
         elif name == b"content-length":
             content_length = _content_length(value, content_length)
         sent.append(field)

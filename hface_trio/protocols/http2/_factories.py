@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...limits import Limits, Timeouts
-from .._interfaces import HTTPOverTCPFactory
+from ...models import HeadersType
+from .._interfaces import HTTPOverTCPFactory, HTTPOverTCPUpgrade
 from ._client import H2ClientProtocol
 from ._server import H2ServerProtocol
 from ._settings import HTTP2Settings
@@ -13,7 +14,7 @@ from ._settings import HTTP2Settings
 __all__ = ["HTTP2ClientFactory", "HTTP2ServerFactory"]
 
 
-class HTTP2ServerFactory(HTTPOverTCPFactory):
+class HTTP2ServerFactory(HTTPOverTCPFactory, HTTPOverTCPUpgrade):
     """Makes HTTP/2 protocols for servers.
 
     Args:
@@ -38,6 +39,16 @@ class HTTP2ServerFactory(HTTPOverTCPFactory):
         """Make the protocol of a new connection; without TLS it expects prior knowledge."""
         return H2ServerProtocol(
             secure=tls_version is not None, limits=self._limits, timeouts=self._timeouts, settings=self._settings
+        )
+
+    def upgraded_from(self, headers: HeadersType, settings_field: bytes) -> H2ServerProtocol:
+        """Make the protocol of a connection that a request over HTTP/1.1 upgrades.
+
+        Raises:
+            RemoteProtocolError: ``settings_field`` is malformed.
+        """
+        return H2ServerProtocol.upgraded_from(
+            headers, settings_field, limits=self._limits, timeouts=self._timeouts, settings=self._settings
         )
 
 
