@@ -273,6 +273,10 @@ class HTTP1Connection(HTTPOverTCPProtocol):
             return 0
         return self._output.capacity
 
+    def can_send(self, stream_id: int) -> bool:
+        exchange = self._exchange
+        return exchange is not None and exchange.stream_id == stream_id and exchange.sending is Sending.BODY
+
     def submit_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
         exchange = self._sending_exchange(stream_id, Sending.BODY)
         if isinstance(data, memoryview) and data.nbytes != len(data):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 from hface_trio.events import ConnectionTerminated, DataReceived, Event, HeadersReceived, StreamEvent
 from hface_trio.limits import Limits, Timeouts
 from hface_trio.protocols import HTTPOverTCPProtocol
@@ -12,6 +14,11 @@ from hface_trio.protocols.http1 import H11ClientProtocol, H11ServerProtocol
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = [(b":status", b"200")]
 REQUEST = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
+
+
+def examples(number: int) -> settings:
+    """Return the settings of a property, which may be slow on a busy machine."""
+    return settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def post(*fields: bytes, body: bytes = b"") -> bytes:

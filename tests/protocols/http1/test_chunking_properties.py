@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hface_trio.errors import LocalProtocolError
@@ -20,7 +20,7 @@ from hface_trio.events import (
 from hface_trio.protocols import HTTPOverTCPProtocol
 from hface_trio.protocols.http1 import H11ClientProtocol, H11ServerProtocol
 
-from .drive import OK, client, joined, request, server
+from .drive import OK, client, examples, joined, request, server
 
 _LIMITS = {
     "header_section_octets": 120,
@@ -201,7 +201,7 @@ def _shortest_failing(make: Callable[[], Any], octets: bytes) -> int:
     return high
 
 
-@settings(max_examples=350, deadline=None)
+@examples(350)
 @given(_REQUESTS, _EDITS, _CUTS)
 @example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3, [], [1] * 60)
 @example(b"GET /" + b"x" * 400, [], [7] * 60)
@@ -209,7 +209,7 @@ def test_chunking_of_requests_changes_nothing(octets: bytes, edits: list[tuple[i
     _check(_Server, _mutate(octets, edits), cuts)
 
 
-@settings(max_examples=350, deadline=None)
+@examples(350)
 @given(_RESPONSES, _EDITS, _CUTS, st.sampled_from([b"GET", b"HEAD", b"CONNECT"]))
 def test_chunking_of_responses_changes_nothing(
     octets: bytes, edits: list[tuple[int, bytes]], cuts: list[int], method: bytes
@@ -217,7 +217,7 @@ def test_chunking_of_responses_changes_nothing(
     _check(lambda: _Client(method), _mutate(octets, edits), cuts)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.binary(max_size=80), _CUTS)
 def test_chunking_of_garbage_changes_nothing(octets: bytes, cuts: list[int]) -> None:
     _check(_Server, octets, cuts)

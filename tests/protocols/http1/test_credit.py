@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hface_trio.events import ConnectionTerminated, DataReceived
 from hface_trio.protocols.http1 import H11ServerProtocol
 
-from .drive import GET, OK, body, client, events, feed, fetching, opened, post, server
+from .drive import GET, OK, body, client, events, examples, feed, fetching, opened, post, server
 
 
 def upload(octets: int) -> bytes:
@@ -132,7 +132,7 @@ def test_what_is_held_when_the_peer_ends_is_still_delivered() -> None:
     assert taken[-2:] == [DataReceived(stream_id, b"", end_stream=True), ConnectionTerminated(0, None)]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     data=st.binary(min_size=1, max_size=200),
     window=st.integers(1, 40),

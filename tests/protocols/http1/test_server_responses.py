@@ -477,6 +477,17 @@ def test_a_stream_that_has_ended_has_no_capacity() -> None:
     assert protocol.send_capacity(stream_id) == 0
 
 
+def test_data_can_be_sent_between_the_head_and_the_end() -> None:
+    protocol = server()
+    stream_id = opened(protocol)
+    assert not protocol.can_send(stream_id)
+    protocol.submit_headers(stream_id, OK)
+    assert protocol.can_send(stream_id)
+    assert not protocol.can_send(stream_id + 2)
+    protocol.submit_data(stream_id, b"", end_stream=True)
+    assert not protocol.can_send(stream_id)
+
+
 def test_buffered_octets_count_both_directions() -> None:
     protocol = server()
     stream_id = opened(protocol, GET + b"GET /")

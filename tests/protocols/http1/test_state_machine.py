@@ -25,7 +25,7 @@ from hface_trio.events import (
 from hface_trio.limits import Timeouts
 from hface_trio.protocols import HTTPOverTCPProtocol, OutputEnd
 
-from .drive import client, request, server
+from .drive import client, examples, request, server
 
 _WINDOW = 32
 _LIMITS = {
@@ -386,6 +386,6 @@ class ClientMachine(_Machine):
 @pytest.mark.parametrize("machine", [ServerMachine, ClientMachine])
 def test_every_sequence_ends_in_a_legal_state(machine: type[_Machine]) -> None:
     class Case(machine.TestCase):  # type: ignore[misc,name-defined]
-        settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
+        settings = settings(examples(250), stateful_step_count=50)
 
     Case().runTest()
