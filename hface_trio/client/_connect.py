@@ -22,7 +22,11 @@ _SUPPORTED_VERSIONS = ("2", "1.1")
 
 
 def make_opener(
-    http_versions: Sequence[str] | None, networking: TCPClientNetworking | None, context: ConnectionContext
+    http_versions: Sequence[str] | None,
+    networking: TCPClientNetworking | None,
+    context: ConnectionContext,
+    *,
+    upgrade_h2c: bool = False,
 ) -> HTTPOverTCPOpener:
     """Return an opener for the given HTTP versions.
 
@@ -41,7 +45,7 @@ def make_opener(
         "1.1": HTTP1ClientFactory(limits=context.limits, timeouts=context.timeouts),
     }
     factory = ALPNHTTPFactory([factories[version] for version in versions])
-    return HTTPOverTCPOpener(factory, networking=networking, context=context)
+    return HTTPOverTCPOpener(factory, networking=networking, context=context, upgrade_h2c=upgrade_h2c)
 
 
 async def connect(
@@ -54,6 +58,7 @@ async def connect(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     observer: Observer | None = None,
+    upgrade_h2c: bool = False,
 ) -> HTTPConnection:
     """Open one connection in a nursery of the caller's.
 
@@ -70,6 +75,7 @@ async def connect(
         limits: bounds on counts and sizes.
         timeouts: bounds on what a peer may stretch.
         observer: is told of openings and closings.
+        upgrade_h2c: ask a cleartext server to upgrade from HTTP/1.1 to HTTP/2 (RFC 7540 §3.2).
 
     Raises:
         ConnectError: no connection could be made.
@@ -79,7 +85,7 @@ async def connect(
     Cancellation: nothing is left open.
     """
     context = ConnectionContext(limits or Limits(), timeouts or Timeouts(), observer=observer)
-    opener = make_opener(http_versions, networking, context)
+    opener = make_opener(http_versions, networking, context, upgrade_h2c=upgrade_h2c)
     return await open_connection(nursery, opener, RequestURL.parse(url), tls_config)
 
 

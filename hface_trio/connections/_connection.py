@@ -251,7 +251,7 @@ class HTTPConnection:
     def _make_driver(self, handler: StreamHandler | None) -> ConnectionDriver:
         parts = (self._protocol, self._transport, self._context, self._record)
         if self._client_side:
-            return MultiplexedClientDriver(*parts) if self.multiplexed else SerialClientDriver(*parts)
+            return MultiplexedClientDriver(*parts, self._initial) if self.multiplexed else SerialClientDriver(*parts)
         if self.multiplexed:
             return MultiplexedServerDriver(*parts, handler, self._initial)
         return SerialServerDriver(*parts, handler, self._initial, self._upgrade if handler is not None else None)

@@ -26,8 +26,9 @@ class MultiplexedClientDriver(MultiplexedDriver):
         transport: ByteStream,
         context: ConnectionContext,
         record: ConnectionRecord,
+        initial: bytes = b"",
     ) -> None:
-        super().__init__(protocol, transport, context, record)
+        super().__init__(protocol, transport, context, record, initial)
         self._slots = trio.lowlevel.ParkingLot()
         self.pushed: dict[int, HTTPStream] = {}
 

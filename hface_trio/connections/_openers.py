@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import trio
+
+from ..errors import ConnectError
 from ..models import AddressType, ClientTLSConfig
-from ..networking import SystemNetworking, TCPClientNetworking
+from ..networking import ByteStream, SystemNetworking, TCPClientNetworking
 from ..protocols import HTTPOverTCPFactory
 from ._connection import HTTPConnection
 from ._context import ConnectionContext
+from ._h2c import ask_for_h2c
 
 __all__ = ["HTTPOpener", "HTTPOverTCPOpener"]
 
@@ -43,6 +47,7 @@ class HTTPOverTCPOpener(HTTPOpener):
         protocol_factory: makes the protocols of connections.
         networking: the system's unless given.
         context: limits and accounts; those of this opener alone unless given.
+        upgrade_h2c: ask cleartext servers to upgrade from HTTP/1.1 to HTTP/2; those that do not are spoken to in HTTP/1.1.
     """
 
     def __init__(
@@ -51,7 +56,9 @@ class HTTPOverTCPOpener(HTTPOpener):
         *,
         networking: TCPClientNetworking | None = None,
         context: ConnectionContext | None = None,
+        upgrade_h2c: bool = False,
     ) -> None:
+        self._upgrade_h2c = upgrade_h2c
         self._protocol_factory = protocol_factory
         self._networking = networking or SystemNetworking()
         self._context = context or ConnectionContext()
@@ -70,5 +77,21 @@ class HTTPOverTCPOpener(HTTPOpener):
                 server_name=server_name,
             )
         attributes = stream.extra_attributes
+        if tls_config is None and self._upgrade_h2c:
+            return await self._open_upgraded(stream, address)
         protocol = self._protocol_factory(attributes.tls_version, attributes.alpn_protocol)
         return HTTPConnection(protocol, stream, client_side=True, context=self._context)
+
+    async def _open_upgraded(self, stream: ByteStream, address: AddressType) -> HTTPConnection:
+        host, port = address
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        context = self._context
+        try:
+            protocol, initial = await ask_for_h2c(stream, authority.encode(), context.limits, context.timeouts)
+        except trio.BrokenResourceError as exc:
+            stream.abort()
+            raise ConnectError(f"the connection broke while upgrading: {exc}") from exc
+        except BaseException:
+            stream.abort()
+            raise
+        return HTTPConnection(protocol, stream, client_side=True, context=context, initial=initial)
