@@ -106,7 +106,7 @@ class H2ClientProtocol(H2Protocol):
         stream = connection.begin_stream(stream_id, connection.core.begin_own_stream(stream_id), initiated_here=True)
         connection.core.send_section(stream.state, fields, end_stream=end_stream)
         _note_request(stream, facts)
-        self._settle()
+        self._schedule.settle()
 
     def submit_informational(self, stream_id: int, headers: HeadersType) -> None:
         """Refuse: only servers send interim responses.

@@ -6,7 +6,6 @@ to the stream table and the sender, time to whoever waits for it.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Mapping
 
@@ -28,9 +27,9 @@ from ._outbound import prepare_section
 from ._pings import PingPurpose, Pings
 from ._priority import DEFAULT_PRIORITY, Priority, StreamDependency
 from ._receiver import Receiver
+from ._schedule import Schedule
 from ._settings import HTTP2Settings, check_setting, first_settings
 from ._streams import Stream
-from ._watch import HeadWatch, IdleWatch
 
 __all__ = ["H2Protocol"]
 
@@ -83,8 +82,14 @@ class H2Protocol(HTTPOverTCPProtocol):
             max_block_octets=connection.decoder.max_block_octets,
             max_continuations=settings.continuation_frames,
         )
-        self._head_watch = HeadWatch(timeouts.request_head_seconds)
-        self._idle_watch = IdleWatch(math.inf if client_side else timeouts.idle_seconds)
+        self._schedule = Schedule(
+            connection,
+            front=self._front,
+            local_settings=self._local_settings,
+            pings=self._pings,
+            drain=self._drain,
+            timeouts=timeouts,
+        )
         self._send_settings(first_settings(limits, settings, client_side=client_side))
         connection.ledger.widen_connection()
         connection.ledger.may_grow = self._window_may_grow
@@ -233,7 +238,7 @@ class H2Protocol(HTTPOverTCPProtocol):
         stream = self._streams.live.get(stream_id)
         if stream is not None:
             self._connection.reset_stream(stream, error_code)
-            self._settle()
+            self._schedule.settle()
 
     def refuse_stream(self, stream_id: int) -> None:
         """Reset a stream so that the peer knows that nothing was done with it."""
@@ -255,7 +260,7 @@ class H2Protocol(HTTPOverTCPProtocol):
         """
         if not self._connection.terminated:
             self._drain.begin(last_stream_id=last_stream_id, code=error_code, additional_data=additional_data)
-            self._settle()
+            self._schedule.settle()
 
     def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
         """End the connection and all its streams."""
@@ -312,52 +317,23 @@ class H2Protocol(HTTPOverTCPProtocol):
 
     def clock(self, now: float) -> None:
         """Tell the time, and do what is due by it."""
-        connection = self._connection
-        connection.now = connection.ledger.now = now
-        connection.budget.clock(now)
-        if connection.terminated:
-            return
-        self._head_watch.watch(self._front.unfinished, now)
-        try:
-            self._head_watch.clock(now)
-            self._local_settings.clock(now)
-        except ConnectionFault as fault:
-            connection.terminate(fault.code, fault.message)
-            return
-        self._drain.clock(now)
-        if not self._pings.clock(now):
-            connection.abandon("a keep-alive ping was not answered", code=HTTP2ErrorCode.CANCEL, end=OutputEnd.ABORTED)
-            return
-        if self._idle_watch.clock(now, idle=not self._streams.live) and not self.draining:
-            self._drain.begin(last_stream_id=None, code=HTTP2ErrorCode.NO_ERROR, additional_data=b"")
-        self._settle()
+        self._schedule.clock(now)
 
     def get_timer(self) -> float | None:
         """Return when ``clock`` has to be called next, or ``None``."""
-        if self._connection.terminated:
-            return None
-        idle = math.inf if self.draining else self._idle_watch.deadline()
-        timer = min(
-            idle,
-            self._head_watch.deadline(),
-            self._local_settings.deadline(),
-            self._drain.deadline(),
-            self._pings.deadline(),
-        )
-        return None if timer == math.inf else max(timer, self._connection.now)
+        return self._schedule.timer()
 
     def bytes_received(self, data: bytes) -> None:
         """Feed octets of the peer."""
         connection = self._connection
         if connection.terminated or not data:
             return
-        self._pings.heard(connection.now)
+        self._schedule.receiving()
         try:
             self._front.receive(data)
         except ConnectionFault as fault:
             connection.terminate(fault.code, fault.message)
-        self._settle()
-        self._head_watch.watch(self._front.unfinished, connection.now)
+        self._schedule.received()
 
     def receive_capacity(self) -> int:
         """Return how many octets the protocol wants to be fed at most now: windows pause senders, not reading."""
@@ -401,11 +377,7 @@ class H2Protocol(HTTPOverTCPProtocol):
     def _sending_ended(self, stream: Stream) -> None:
         self._connection.sender.forget(stream)
         self._connection.end_if_complete(stream)
-        self._settle()
-
-    def _settle(self) -> None:
-        self._drain.settle()
-        self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
+        self._schedule.settle()
 
     def _window_may_grow(self) -> bool:
         return self.may_grow is None or self.may_grow()

@@ -100,7 +100,8 @@ class H2ServerProtocol(H2Protocol):
             )
         except ConnectionFault as exc:
             raise RemoteProtocolError(exc.message, error_code=exc.code) from exc
-        self._receiver.peer_settings = dict(peer_settings)
+        known = HTTP2Setting.NO_RFC7540_PRIORITIES
+        self._receiver.peer_settings = {identifier: value for identifier, value in peer_settings if identifier <= known}
         stream = connection.begin_stream(1, connection.core.begin_upgraded_stream(), initiated_here=False)
         connection.ledger.receiving_ended(stream.credit)
         facts = facts_unchecked(headers)

@@ -20,6 +20,7 @@ __all__ = ["HTTP2Settings"]
 
 _KIB = 1024
 _MIB = 1024 * _KIB
+_LEAST_FRAME_OCTETS = 1024  # leaves room for any padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,9 @@ class HTTP2Settings:
         split_outbound_cookies: send each cookie as a field of its own, which compresses better.
         never_indexed: names of fields never to be put into a compression table (RFC 7541 §7.1.3). Short ``cookie``
             fields are treated likewise; anything else by passing ``hpack.NeverIndexedHeaderTuple``.
+
+    Raises:
+        ConfigurationError: a value is out of its range.
     """
 
     decoder_table_octets: int = DEFAULT_TABLE_OCTETS
@@ -91,7 +95,9 @@ class HTTP2Settings:
             raise ConfigurationError("HTTP2Settings.max_frame_octets must be from 16,384 to 16,777,215")
         if not 1 <= self.maximum_window_octets <= MAXIMUM_WINDOW:
             raise ConfigurationError("HTTP2Settings.maximum_window_octets must be from 1 to 2,147,483,647")
-        for name in ("send_frame_octets", "queued_data_octets", "remembered_streams", "outstanding_pings"):
+        if self.send_frame_octets < _LEAST_FRAME_OCTETS:
+            raise ConfigurationError(f"HTTP2Settings.send_frame_octets must be at least {_LEAST_FRAME_OCTETS}")
+        for name in ("queued_data_octets", "remembered_streams", "outstanding_pings"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"HTTP2Settings.{name} must be at least 1")
         for field in dataclasses.fields(self):

@@ -19,6 +19,7 @@ from hyperframe.frame import (
 
 from hface_trio.events import ConnectionTerminated, DataReceived, Event
 from hface_trio.limits import Limits, Timeouts
+from hface_trio.protocols._interfaces import OutputEnd
 from hface_trio.protocols.http2 import PREFACE, H2ClientProtocol, H2ServerProtocol, HTTP2Settings
 
 REQUEST = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"example.test"), (b":path", b"/")]
@@ -155,8 +156,6 @@ def body(events: list[Event], stream_id: int) -> bytes:
 
 
 def assert_connection_error(peer: RawPeer, code: int) -> None:
-    from hface_trio.protocols._interfaces import OutputEnd
-
     frames = peer.frames()
     assert [c for _, c in goaways(frames)] == [code], frames
     terminated = [e for e in peer.events() if isinstance(e, ConnectionTerminated)]

@@ -424,6 +424,7 @@ def test_factories_make_protocols():
         {"maximum_window_octets": 0},
         {"maximum_window_octets": 2**31},
         {"queued_data_octets": 0},
+        {"send_frame_octets": 1023},
         {"abuse_tokens": -1},
         {"abuse_tokens": float("nan")},
     ],
