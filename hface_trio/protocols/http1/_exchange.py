@@ -55,6 +55,7 @@ class Exchange:
         "awaits_continue",
         "bodiless",
         "chunked",
+        "discarded",
         "draining",
         "final",
         "http10",
@@ -84,6 +85,8 @@ class Exchange:
         """The client holds its body back until it hears of it."""
         self.received = False
         """The peer's message is complete."""
+        self.discarded = False
+        """Nobody reads what is still received, once the response is complete."""
         self.draining = False
         """What is still received is dropped."""
         self.unacknowledged = 0

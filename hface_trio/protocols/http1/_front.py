@@ -26,7 +26,7 @@ _FIELD_LINE = _TCHAR + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n"
 # request-line = method SP request-target SP "HTTP/" DIGIT "." DIGIT (RFC 9112 §3)
 _REQUEST_LINE = _TCHAR + rb"++ [\x21-\x7e]++ HTTP/1\.[0-9]\r\n"
 # status-line = HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4); the last SP may be missing
-_STATUS_LINE = rb"HTTP/1\.[0-9] [1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+_STATUS_LINE = rb"HTTP/1\.[0-9] [1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*+)?\r\n"
 # a request line of another major version, also in forms that HTTP/1 does not have ("HTTP/2")
 _OTHER_MAJOR_VERSION = re.compile(_TCHAR + rb"++ [\x21-\x7e]++ HTTP/(?!1[.\r])[0-9]++(?:\.[0-9]++)?\r\n")
 

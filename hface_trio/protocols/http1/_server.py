@@ -299,14 +299,20 @@ class HTTP1Server(HTTP1Connection):
                 self._terminate(0, None, OutputEnd.CLOSED)
             else:
                 self._output.finish(OutputEnd.HALF_CLOSED)
-        elif self._closing or not exchange.keep_alive:
-            self._terminate(0, None, OutputEnd.CLOSED)
-        elif exchange.received:
-            self._codec.start_next_cycle()
-            self._exchange = None
-            self._await_request()
-        else:
-            self._drain(exchange)
+            return
+        closing = self._closing or not exchange.keep_alive
+        if exchange.received or exchange.discarded:
+            if closing:
+                self._terminate(0, None, OutputEnd.CLOSED)
+            elif exchange.received:
+                self._codec.start_next_cycle()
+                self._exchange = None
+                self._await_request()
+            elif not exchange.draining:
+                self._drain(exchange)
+        elif closing:
+            # The application may read on; the client shall find the end of the response meanwhile.
+            self._output.finish(OutputEnd.HALF_CLOSED)
 
     def _await_request(self) -> None:
         self._receiving = Receiving.IDLE
@@ -329,6 +335,14 @@ class HTTP1Server(HTTP1Connection):
             self._terminate(0, "request body not read", OutputEnd.CLOSED)
 
     # Ends
+
+    def discard_input(self, stream_id: int) -> None:
+        exchange = self._exchange
+        if exchange is not None and exchange.stream_id == stream_id and not exchange.discarded:
+            exchange.discarded = True
+            exchange.unacknowledged = 0
+            self._progress()
+            self._resume()
 
     def submit_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
         exchange = self._exchange

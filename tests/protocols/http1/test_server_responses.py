@@ -224,6 +224,7 @@ def test_100_is_not_sent_to_who_does_not_wait(request_octets: bytes) -> None:
 def test_a_final_response_instead_of_100_ends_the_connection() -> None:
     protocol = server()
     assert b"onnection: close" in answer(protocol, WAITING, [(b":status", b"417")])
+    protocol.discard_input(1)
     assert protocol.output_end is OutputEnd.CLOSED
 
 
