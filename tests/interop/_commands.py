@@ -18,8 +18,9 @@ def _environment() -> dict[str, str]:
 
 
 def _curl_command(arguments: tuple[str | Path, ...]) -> list[str]:
-    # -q: without the user's own configuration
-    return ["curl", "-q", "--silent", "--show-error", "--max-time", str(_SECONDS), *map(str, arguments)]
+    # -q: without the user's own configuration. Of several versions the last one counts, so arguments may name another.
+    options = ["-q", "--silent", "--show-error", "--max-time", str(_SECONDS), "--http1.1"]
+    return ["curl", *options, *map(str, arguments)]
 
 
 def curl(*arguments: str | Path, stdin: IO[bytes] | None = None) -> tuple[bytes, str]:

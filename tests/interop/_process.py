@@ -26,15 +26,15 @@ _EXIT_SECONDS = 10.0
 class ServerProcess:
     """A server with the handlers of :mod:`tests.interop._handlers` in a process of its own; made by :func:`running_server`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, cafile: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, cafile: str, socket_path: str) -> None:
         control.settimeout(_CONTROL_SECONDS)
         self._control = control.makefile("rwb")
         self._keys = itertools.count(1)
         self.pid = process.pid
         self.cafile = cafile
+        self.socket_path = socket_path
         urls: list[str] = self._read()
-        self.http_url, self.https_url, unix_url = urls
-        self.socket_path = unix_url.removeprefix("http://unix:")
+        self.http_url, self.https_url, *_ = urls
 
     def url(self, scheme: str) -> str:
         return self.https_url if scheme == "https" else self.http_url
@@ -143,7 +143,8 @@ def running_server(authority: Authority) -> Generator[ServerProcess]:
     ours, theirs = socket.socketpair()
     with ours, tempfile.TemporaryDirectory() as directory:
         with theirs:
-            arguments = [str(theirs.fileno()), certfile, keyfile, f"{directory}/socket"]
+            socket_path = f"{directory}/socket"
+            arguments = [str(theirs.fileno()), certfile, keyfile, socket_path]
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.interop._app", *arguments],
                 pass_fds=[theirs.fileno()],
@@ -151,7 +152,7 @@ def running_server(authority: Authority) -> Generator[ServerProcess]:
                 stdin=subprocess.DEVNULL,
             )
         try:
-            server = ServerProcess(process, ours, authority.cafile)
+            server = ServerProcess(process, ours, authority.cafile, socket_path)
             yield server
             server._control.close()
             ours.close()

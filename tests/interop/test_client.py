@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -198,6 +201,27 @@ async def test_an_upload_that_is_refused_still_has_its_answer(url: str) -> None:
             response = await client.request("POST", f"{url}/refuse", content=b"x" * (4 * MIB))
             assert (response.status, response.body) == (403, b"no\n")
             assert (await client.get(f"{url}/hello")).body == b"hello\n"
+
+
+def refuse_and_reset(listener: socket.socket) -> None:
+    """Answer each connection while its body is on the way, and close: octets that nobody read make that a reset."""
+    with contextlib.suppress(OSError):  # the listener was closed: the end
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1)
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n")
+
+
+async def test_an_answer_with_a_reset_right_behind_it_is_not_lost() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(SECONDS):
+        threading.Thread(target=refuse_and_reset, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        for _ in range(50):
+            async with hface_trio.open_client() as client:
+                response = await client.request("POST", url, content=b"x" * (8 * MIB))
+                assert (response.status, response.body) == (403, b"no\n")
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 async def test_a_response_that_is_given_up_does_not_harm_the_next_request(url: str) -> None:

@@ -21,6 +21,11 @@ def test_get(server: ServerProcess, scheme: str) -> None:
     assert output == b"hello\n"
 
 
+def test_unix_socket(server: ServerProcess) -> None:
+    output, _ = curl("--unix-socket", server.socket_path, "-d", "hello", "http://localhost/echo")
+    assert output == b"hello"
+
+
 def test_a_certificate_of_an_unknown_authority_is_refused_and_the_server_goes_on(server: ServerProcess) -> None:
     with pytest.raises(AssertionError, match="certificate"):
         curl(f"{server.https_url}/hello")
