@@ -10,6 +10,7 @@ What a plain stream cannot do bounds what the adapter can:
 - It does not tell of a departure behind unread data. ``watch_departure`` never calls.
 - It may have no way to close without waiting. Then ``abort`` makes every call fail at once, and ``aclose``, which is
   due after it as ever, closes the stream without ceremony.
+- ``aclose`` sends what waits, so the peer can hold it up.
 """
 
 from __future__ import annotations
@@ -48,13 +49,15 @@ class StreamAdapter(ByteStream):
         "_scopes",
         "_sending",
         "_stream",
+        "_working",
     )
 
     def __init__(self, stream: trio.abc.Stream, *, extra_attributes: ExtraAttributes | None = None) -> None:
         self._stream = stream
         self._attributes = extra_attributes or ExtraAttributes()
         self._pending = bytearray()
-        self._sending = False
+        self._sending = False  # send_all or send_eof is under way
+        self._working = False  # the stream is at work on sending
         self._eof_sent = False
         self._broken = False
         self._closed = False
@@ -82,6 +85,8 @@ class StreamAdapter(ByteStream):
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         """Take what there is room for; it leaves with the next call that sends and waits."""
         self._check_sending()
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending on this stream")
         taken = 0
         for buffer in buffers:
             room = _PENDING_OCTETS - len(self._pending)
@@ -94,15 +99,12 @@ class StreamAdapter(ByteStream):
     async def wait_writable(self) -> None:
         """Send what waits, or wait until the stream takes octets."""
         self._check_sending()
+        self._check_idle()
         if self._pending:
             await self._send(b"")
             return
-        self._sending = True
-        try:
-            with self._abortable():
-                await self._stream.wait_send_all_might_not_block()
-        finally:
-            self._sending = False
+        with self._at_work():
+            await self._stream.wait_send_all_might_not_block()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Send what waits, or wait until the stream takes octets."""
@@ -111,10 +113,11 @@ class StreamAdapter(ByteStream):
     async def flush(self) -> None:
         """Send what waits."""
         self._check_sending()
-        if self._pending:
-            await self._send(b"")
-        else:
+        if not self._pending:
             await trio.lowlevel.checkpoint()
+        while self._pending:
+            self._check_idle()
+            await self._send(b"")
 
     async def send_all(self, data: Buffer) -> None:
         """Send what waits, and ``data``.
@@ -122,27 +125,43 @@ class StreamAdapter(ByteStream):
         Cancellation: ends this side's output once the stream was at work.
         """
         self._check_sending()
-        await self._send(data)
+        self._check_idle()
+        self._sending = True
+        try:
+            await self._send(data)
+        finally:
+            self._sending = False
 
     async def send_eof(self) -> None:
-        """Send what waits, and end the output if the stream can."""
+        """Send what waits, and end the output if the stream can. Harmless when repeated."""
         if self._eof_sent and not self._closed:
             await trio.lowlevel.checkpoint()
             return
         self._check_sending()
-        await self._send(b"")
-        self._eof_sent = True
-        if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            with self._abortable():
-                await self._stream.send_eof()
+        self._check_idle()
+        self._sending = True
+        try:
+            await self._send(b"")
+            self._eof_sent = True
+            if isinstance(self._stream, trio.abc.HalfCloseableStream):
+                with self._at_work():
+                    await self._stream.send_eof()
+        finally:
+            self._sending = False
 
     async def aclose(self) -> None:
-        """Close the stream; what ``send_nowait`` took and ``flush`` has not sent is lost."""
-        self._close()
-        if self._aborted or self._broken:
-            await trio.aclose_forcefully(self._stream)
-        else:
-            await self._stream.aclose()
+        """Send what waits, and close the stream. The peer can hold this up: put it under a deadline."""
+        try:
+            if self._pending and not (self._working or self._broken):
+                with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    await self._send(b"")
+        finally:
+            forcefully = self._aborted or self._broken or self._working
+            self._close()
+            if forcefully:
+                await trio.aclose_forcefully(self._stream)
+            else:
+                await self._stream.aclose()
 
     def abort(self) -> None:
         """Close at once; the peer sees a reset where the stream is a TCP socket of trio's.
@@ -160,22 +179,29 @@ class StreamAdapter(ByteStream):
         """Nothing."""
 
     async def _send(self, data: Buffer) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
         waiting = bytes(self._pending)
-        self._sending = True
+        self._pending.clear()
         try:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            self._pending.clear()
-            self._broken = True  # until it is known that all has left
-            with self._abortable():
+            with self._at_work():
                 if waiting:
                     await self._stream.send_all(waiting)
                 if data:
                     await self._stream.send_all(data)
                 if not waiting and not data:
                     await trio.lowlevel.checkpoint()
-                self._broken = False
+        except BaseException:
+            self._broken = True
+            raise
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Generator[None]:
+        self._working = True
+        try:
+            with self._abortable():
+                yield
         finally:
-            self._sending = False
+            self._working = False
 
     @contextlib.contextmanager
     def _abortable(self) -> Generator[None]:
@@ -198,10 +224,12 @@ class StreamAdapter(ByteStream):
         if self._closed:
             raise trio.ClosedResourceError("this stream is closed")
 
+    def _check_idle(self) -> None:
+        if self._sending or self._working:
+            raise trio.BusyResourceError("another task is sending on this stream")
+
     def _check_sending(self) -> None:
         self._check_open()
-        if self._sending:
-            raise trio.BusyResourceError("another task is sending on this stream")
         if self._eof_sent:
             raise trio.ClosedResourceError("send_eof was called on this stream")
         if self._broken:

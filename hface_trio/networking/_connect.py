@@ -39,6 +39,8 @@ async def connect_socket(
 
     Cancellation: all attempts are closed.
     """
+    if not address[0]:
+        raise ConnectError("cannot connect to an empty host name")
     path = unix_path(address)
     race = _Race(address)
     targets = [(socket.AF_UNIX, path)] if path is not None else await _resolve(address)
@@ -124,7 +126,10 @@ async def _connect(target: _Target) -> socket.socket:
     try:
         sock.setblocking(False)
         while True:
-            code = sock.connect_ex(address)
+            try:
+                code = sock.connect_ex(address)
+            except ValueError as exc:  # a path with a NUL
+                raise OSError(errno.EINVAL, str(exc)) from exc
             if code == errno.EINPROGRESS:
                 await trio.lowlevel.wait_writable(sock)
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

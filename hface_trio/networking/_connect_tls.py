@@ -35,18 +35,18 @@ async def connect_tls(
     """
     verified_name = _choose_name(address, context, server_name)
     transport = await networking.connect_tcp(address)
-    stream = TLSByteStream(transport, context, server_side=False, server_name=verified_name)
     where = format_address(address)
     try:
+        stream = TLSByteStream(transport, context, server_side=False, server_name=verified_name)
         await stream.handshake()
     except TLSHandshakeError as exc:
-        await stream.aclose()  # not abort: a reset could overtake the alert
+        await transport.aclose()  # not abort: a reset could overtake the alert
         raise TLSHandshakeError(f"{where}: {exc.message}") from exc.__cause__
     except trio.BrokenResourceError as exc:
-        stream.abort()
+        transport.abort()
         raise TLSHandshakeError(f"{where}: TLS handshake failed: {exc}") from exc
     except BaseException:
-        stream.abort()
+        transport.abort()
         raise
     return stream
 

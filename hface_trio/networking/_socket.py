@@ -48,17 +48,17 @@ class SocketByteStream(ByteStream):
         self._receiving = False
         self._sending = False
         self._likely_more = False
-        try:
-            if sock.family != getattr(socket, "AF_UNIX", None):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Where a call fails, the peer has reset the connection already; the first receive or send will say so.
+        with contextlib.suppress(OSError):
             if remote_address is None:
                 remote_address = sock.getpeername()
-            self._attributes = ExtraAttributes(
-                local_address=address_from_system(sock.getsockname()),
-                remote_address=address_from_system(remote_address),
-            )
-        except OSError:  # the peer has reset the connection already; the first call will say so
-            self._attributes = ExtraAttributes()
+        with contextlib.suppress(OSError):
+            if sock.family != getattr(socket, "AF_UNIX", None):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._attributes = ExtraAttributes(
+            local_address=address_from_system(sock.getsockname()),
+            remote_address=None if remote_address is None else address_from_system(remote_address),
+        )
 
     @property
     def extra_attributes(self) -> ExtraAttributes:

@@ -25,8 +25,8 @@ from typing import NoReturn
 import trio
 
 from ..errors import TLSHandshakeError
+from ._client_hello import read_server_name_untrusted
 from ._interfaces import Buffer, ByteStream, ExtraAttributes, check_receive_size
-from ._tls_context import ServerNameRecorder
 from ._tls_errors import describe_tls_error
 
 __all__ = ["TLSByteStream"]
@@ -63,7 +63,7 @@ class TLSByteStream(ByteStream):
 
     __slots__ = (
         "_attributes",
-        "_context",
+        "_hello",
         "_incoming",
         "_notified",
         "_object",
@@ -73,7 +73,6 @@ class TLSByteStream(ByteStream):
         "_receiving",
         "_sending",
         "_server_name",
-        "_server_side",
         "_state",
         "_transport",
         "_unsent",
@@ -84,9 +83,9 @@ class TLSByteStream(ByteStream):
         self, transport: ByteStream, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None
     ) -> None:
         self._transport = transport
-        self._context = context
-        self._server_side = server_side
         self._server_name = server_name
+        # What the client sent before it got an answer. OpenSSL bounds it, as it refuses a longer ClientHello.
+        self._hello = bytearray() if server_side else None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(
@@ -113,15 +112,12 @@ class TLSByteStream(ByteStream):
         if self._state is not _State.OPEN:
             return attributes
         cipher = self._object.cipher()
-        name = self._server_name
-        if self._server_side and isinstance(self._context.sni_callback, ServerNameRecorder):
-            name = self._context.sni_callback.take(self._object)
         self._attributes = dataclasses.replace(
             attributes,
             tls_version=self._object.version(),
             cipher=None if cipher is None else cipher[0],
             alpn_protocol=self._object.selected_alpn_protocol(),
-            server_name=name,
+            server_name=self._server_name,
             peer_certificate=self._object.getpeercert(binary_form=True),
         )
         return self._attributes
@@ -157,20 +153,28 @@ class TLSByteStream(ByteStream):
         try:
             while not self._step_handshake():
                 await self._send_pending()
-                ciphertext = await self._transport.receive_some(_CIPHERTEXT_OCTETS)
-                if ciphertext:
-                    self._incoming.write(ciphertext)
-                else:
-                    self._incoming.write_eof()
+                await self._receive_flight()
             await self._send_pending()
         finally:
             self._sending = self._receiving = False
         self._state = _State.OPEN
 
+    async def _receive_flight(self) -> None:
+        ciphertext = await self._transport.receive_some(_CIPHERTEXT_OCTETS)
+        if not ciphertext:
+            self._incoming.write_eof()
+            return
+        self._incoming.write(ciphertext)
+        if self._hello is not None:
+            self._hello += ciphertext
+
     def _step_handshake(self) -> bool:
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
+            if self._hello is not None and self._outgoing.pending:  # OpenSSL has accepted it, and answers
+                self._server_name = read_server_name_untrusted(bytes(self._hello))
+                self._hello = None
             return False
         except (ssl.SSLError, ssl.CertificateError) as exc:
             self._state = _State.FAILED
@@ -302,8 +306,6 @@ class TLSByteStream(ByteStream):
             self._refuse()
         await trio.lowlevel.checkpoint()
         await self._send_pending()
-        if self._transport.unsent_octets:
-            await self._transport.flush()
 
     async def send_all(self, data: Buffer) -> None:
         """Encrypt and send all of ``data``; returns when the kernel has all of it.
@@ -374,6 +376,8 @@ class TLSByteStream(ByteStream):
     async def _send_pending(self) -> None:
         while not self._push():
             await self._transport.wait_writable()
+        if self._transport.unsent_octets:
+            await self._transport.flush()
 
     def _push(self) -> bool:
         """Hand ciphertext to the transport until it takes no more; say whether all has left."""

@@ -8,37 +8,13 @@ from __future__ import annotations
 
 import os
 import ssl
-import weakref
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..errors import ConfigurationError
 from ..models import ClientTLSConfig, ServerTLSConfig
 from ._tls_errors import describe_tls_error
 
-__all__ = ["ServerNameRecorder", "client_tls_context", "server_tls_context"]
-
-
-class ServerNameRecorder:
-    """Remembers the name that each client asked for by SNI; the ``sni_callback`` of a server's context.
-
-    Args:
-        following: the callback that the context had before; it is called too, and its result counts.
-    """
-
-    def __init__(self, following: Callable[..., Any] | None = None) -> None:
-        self._following = following
-        self._names: weakref.WeakKeyDictionary[ssl.SSLObject, str] = weakref.WeakKeyDictionary()
-
-    def __call__(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> Any:
-        """Note the name; called by OpenSSL in the handshake."""
-        if name is not None:
-            self._names[connection] = name
-        return None if self._following is None else self._following(connection, name, context)
-
-    def take(self, connection: ssl.SSLObject) -> str | None:
-        """Return the name that the client of ``connection`` asked for, once."""
-        return self._names.pop(connection, None)
+__all__ = ["client_tls_context", "server_tls_context"]
 
 
 def server_tls_context(config: ServerTLSConfig, alpn_protocols: Sequence[str]) -> ssl.SSLContext:
@@ -58,8 +34,6 @@ def server_tls_context(config: ServerTLSConfig, alpn_protocols: Sequence[str]) -
             context.verify_mode = ssl.CERT_REQUIRED
             _load_authorities(context, "client_cafile", cafile=config.client_cafile)
         _log_keys(context, config.keylog_filename)
-    if not isinstance(context.sni_callback, ServerNameRecorder):
-        context.sni_callback = ServerNameRecorder(context.sni_callback)
     _offer(context, alpn_protocols)
     return context
 

@@ -16,7 +16,7 @@ from hface_trio.testing import Authority, memory_stream_pair
 
 DEADLINE_SECONDS = 20
 
-KINDS = ["tcp", "unix", "memory", "adapter", "tls12-tcp", "tls13-tcp", "tls12-memory", "tls13-memory"]
+KINDS = ["tcp", "unix", "memory", "adapter", "tls12-tcp", "tls13-tcp", "tls12-memory", "tls13-memory", "tls13-adapter"]
 TLS_KINDS = [kind for kind in KINDS if kind.startswith("tls")]
 
 

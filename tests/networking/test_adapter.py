@@ -147,6 +147,37 @@ async def test_an_abort_closes_what_closes_without_waiting(virtual_time):
     assert await far.receive_some() == b""
 
 
+async def test_a_close_sends_what_waits(stream, virtual_time):
+    stream.gate.set()
+    adapter = StreamAdapter(stream)
+    adapter.send_nowait([b"last words"])
+    await adapter.aclose()
+    assert stream.sent == [b"last words"]
+    assert not stream.closed_forcefully
+
+
+async def test_a_close_that_the_peer_holds_up_can_be_cancelled(stream, virtual_time):
+    adapter = StreamAdapter(stream)
+    adapter.send_nowait([b"last words"])
+    with trio.move_on_after(1) as scope:
+        await adapter.aclose()
+    assert scope.cancelled_caught
+    assert stream.closed_forcefully
+
+
+async def test_more_can_be_taken_while_a_flush_waits(stream, virtual_time):
+    adapter = StreamAdapter(stream)
+    adapter.send_nowait([b"first"])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(adapter.flush)
+        await trio.testing.wait_all_tasks_blocked()
+        assert adapter.send_nowait([b"second"]) == 6
+        with pytest.raises(trio.BusyResourceError):
+            await adapter.send_all(b"third")
+        stream.gate.set()
+    assert stream.sent == [b"first", b"second"]
+
+
 async def test_a_close_closes(stream):
     await StreamAdapter(stream).aclose()
     assert stream.closed

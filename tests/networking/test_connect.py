@@ -177,6 +177,11 @@ async def test_a_host_without_addresses(resolver):
         await connect_socket(("nowhere.example", 80))
 
 
+async def test_an_empty_host_is_not_this_machine():
+    with pytest.raises(ConnectError, match="cannot connect to an empty host name"):
+        await connect_socket(("", 80))
+
+
 @pytest.mark.parametrize("host", ["ü" * 70, "a\0b"])
 async def test_what_cannot_be_a_host(host):
     with pytest.raises(ConnectError, match="cannot resolve"):
@@ -247,7 +252,7 @@ async def test_a_unix_socket_whose_backlog_is_full_is_waited_for(tmp_path):
         first.close()
 
 
-@pytest.mark.parametrize("name", ["missing", "x" * 200])
+@pytest.mark.parametrize("name", ["missing", "x" * 200, "a\0b"])
 async def test_a_unix_socket_that_is_not_there(name, tmp_path):
     with pytest.raises(ConnectError) as info:
         await connect_socket((f"unix:{tmp_path}/{name}", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from pathlib import Path
 
@@ -130,6 +131,25 @@ async def test_names_of_connections_are_not_mixed_up(authority, virtual_time):
     assert [server.extra_attributes.server_name for server in servers] == ["a.example", "b.example"]
 
 
+@pytest.mark.parametrize("limit", [None, 1, 7])
+async def test_the_name_that_a_client_asks_for_whatever_the_chunking(limit, authority, virtual_time):
+    client, server = new_pair(authority, transports=memory_stream_pair(receive_limit_octets=limit))
+    await shake_hands(client, server)
+    assert server.extra_attributes.server_name == "localhost"
+
+
+@pytest.mark.parametrize("name", [b"local\xffost", b"\x00ocalhost", b"-_.......", b"xn--\xff\xffz"])
+async def test_a_name_that_is_none_prints_nothing(name, authority, virtual_time, capfd):
+    client, server = new_pair(authority)
+    client._step_handshake()
+    hello = client._outgoing.read()
+    assert hello.count(b"localhost") == 1
+    await client._transport.send_all(hello.replace(b"localhost", name))
+    with trio.move_on_after(1), contextlib.suppress(TLSHandshakeError):
+        await server.handshake()
+    assert capfd.readouterr() == ("", "")
+
+
 # Handshakes
 
 
@@ -213,12 +233,13 @@ async def test_an_insecure_client_verifies_nothing(authority, virtual_time):
 
 async def test_versions_without_one_in_common(authority, virtual_time):
     client, server = new_pair(authority)
-    client._context.maximum_version = ssl.TLSVersion.TLSv1_2
-    server._context.minimum_version = ssl.TLSVersion.TLSv1_3
+    client_context, server_context = client._object.context, server._object.context
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2
+    server_context.minimum_version = ssl.TLSVersion.TLSv1_3
     near, far = memory_stream_pair()
     at_client, at_server = await shake_hands(
-        TLSByteStream(near, client._context, server_side=False, server_name="localhost"),
-        TLSByteStream(far, server._context, server_side=True),
+        TLSByteStream(near, client_context, server_side=False, server_name="localhost"),
+        TLSByteStream(far, server_context, server_side=True),
     )
     assert str(at_client.exception) == "TLS handshake failed: the peer refused: protocol version"
     assert str(at_server.exception) == "TLS handshake failed: the peer speaks no TLS version that is allowed here"
@@ -513,10 +534,9 @@ class HandmadePeer:
     async def shake_hands(self, version: str) -> None:
         """Make the handshake by hand, too, to see what the server sends."""
         if version == "tls12":
-            self.client._context.maximum_version = ssl.TLSVersion.TLSv1_2
-            self.client = TLSByteStream(
-                self.client._transport, self.client._context, server_side=False, server_name="localhost"
-            )
+            context = self.client._object.context
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            self.client = TLSByteStream(self.client._transport, context, server_side=False, server_name="localhost")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.server.handshake)
             assert not self.client._step_handshake()

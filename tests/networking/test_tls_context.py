@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 
 from hface_trio.errors import ConfigurationError
 from hface_trio.models import ClientTLSConfig, ServerTLSConfig
-from hface_trio.networking._tls_context import ServerNameRecorder, client_tls_context, server_tls_context
+from hface_trio.networking._tls_context import client_tls_context, server_tls_context
 
 BUILDERS = [(server_tls_context, ServerTLSConfig), (client_tls_context, ClientTLSConfig)]
 BOTH = pytest.mark.parametrize(("build", "config_type"), BUILDERS, ids=["server", "client"])
@@ -141,22 +141,14 @@ def test_a_context_of_ones_own_is_used(build, config_type):
     assert build(config, ["http/1.1"]) is context
 
 
-def test_the_names_of_clients_are_recorded_beside_a_callback_of_ones_own():
-    seen = []
+def test_the_sni_callback_of_a_context_of_ones_own_is_left_alone():
+    def callback(*args) -> None:
+        return None
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sni_callback = lambda _, name, __: seen.append(name)
-    config = ServerTLSConfig(ssl_context=context)
-    server_tls_context(config, [])
-    recorder = context.sni_callback
-    assert isinstance(recorder, ServerNameRecorder)
-    server_tls_context(config, [])
-    assert context.sni_callback is recorder
-    connection = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    assert recorder(connection, "a.example", context) is None
-    recorder(connection, None, context)
-    assert seen == ["a.example", None]
-    assert recorder.take(connection) == "a.example"
-    assert recorder.take(connection) is None
+    context.sni_callback = callback
+    server_tls_context(ServerTLSConfig(ssl_context=context), [])
+    assert context.sni_callback is callback
 
 
 # What cannot be used
