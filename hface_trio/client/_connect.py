@@ -12,8 +12,8 @@ from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ClientTLSConfig
 from ..networking import TCPClientNetworking
-from ..protocols import ALPNHTTPFactory, HTTP1ClientFactory, HTTPOverTCPFactory
-from ..protocols.http2 import HTTP2ClientFactory
+from ..protocols import ALPNHTTPFactory, HTTP1ClientFactory, HTTP2ClientFactory, HTTPOverTCPFactory
+from ..protocols.http2 import HTTP2Settings
 from ._url import RequestURL
 
 __all__ = ["connect"]
@@ -26,6 +26,7 @@ def make_opener(
     networking: TCPClientNetworking | None,
     context: ConnectionContext,
     *,
+    http2_settings: HTTP2Settings | None = None,
     upgrade_h2c: bool = False,
 ) -> HTTPOverTCPOpener:
     """Return an opener for the given HTTP versions.
@@ -41,7 +42,7 @@ def make_opener(
             known = ", ".join(_SUPPORTED_VERSIONS)
             raise ConfigurationError(f"HTTP version {version!r} is not supported; there is {known}")
     factories: dict[str, HTTPOverTCPFactory] = {
-        "2": HTTP2ClientFactory(limits=context.limits, timeouts=context.timeouts),
+        "2": HTTP2ClientFactory(limits=context.limits, timeouts=context.timeouts, settings=http2_settings),
         "1.1": HTTP1ClientFactory(limits=context.limits, timeouts=context.timeouts),
     }
     factory = ALPNHTTPFactory([factories[version] for version in versions])
@@ -58,6 +59,7 @@ async def connect(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     observer: Observer | None = None,
+    http2_settings: HTTP2Settings | None = None,
     upgrade_h2c: bool = False,
 ) -> HTTPConnection:
     """Open one connection in a nursery of the caller's.
@@ -75,6 +77,7 @@ async def connect(
         limits: bounds on counts and sizes.
         timeouts: bounds on what a peer may stretch.
         observer: is told of openings and closings.
+        http2_settings: options of HTTP/2.
         upgrade_h2c: ask a cleartext server to upgrade from HTTP/1.1 to HTTP/2 (RFC 7540 §3.2).
 
     Raises:
@@ -85,7 +88,7 @@ async def connect(
     Cancellation: nothing is left open.
     """
     context = ConnectionContext(limits or Limits(), timeouts or Timeouts(), observer=observer)
-    opener = make_opener(http_versions, networking, context, upgrade_h2c=upgrade_h2c)
+    opener = make_opener(http_versions, networking, context, http2_settings=http2_settings, upgrade_h2c=upgrade_h2c)
     return await open_connection(nursery, opener, RequestURL.parse(url), tls_config)
 
 

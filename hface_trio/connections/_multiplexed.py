@@ -61,6 +61,7 @@ NO_ERROR = 0
 INTERNAL_ERROR = 2
 REFUSED_STREAM = 7
 CANCEL = 8
+ENHANCE_YOUR_CALM = 11
 
 _SWEEPS = 4
 
@@ -211,6 +212,8 @@ class MultiplexedDriver(ConnectionDriver):
         stream = self._streams.get(event.stream_id)
         if stream is None:
             return
+        if not isinstance(event, StreamResetReceived) and stream.failed:
+            return  # a reset of ours, whose reason is known better where it was made
         code, stream_id = event.error_code, event.stream_id
         cause: HfaceError
         if self.protocol.output_end is not OutputEnd.OPEN or self.terminated is not None:
@@ -227,8 +230,8 @@ class MultiplexedDriver(ConnectionDriver):
                 f"the peer broke the protocol on the stream ({code})", error_code=code, stream_id=stream_id
             )
             cause.__cause__ = RemoteProtocolError(cause.message, error_code=code, stream_id=stream_id)
-        self._drop_output(stream)
         self._peer_gone(stream, cause)
+        self._drop_output(stream)  # afterwards: a handler that waits for room shall find itself cancelled
 
     def _connection_lost_error(self, error_code: int, stream: HTTPStream) -> HfaceError:
         message = self.failure.message if self.failure is not None else "the connection ended"
@@ -359,9 +362,9 @@ class MultiplexedDriver(ConnectionDriver):
                 )
 
     def _give_up(self, stream: HTTPStream, cause: HfaceError) -> None:
-        self._drop_output(stream)
         self._peer_gone(stream, cause)
         self.protocol.submit_stream_reset(stream.stream_id, CANCEL)
+        self._drop_output(stream)  # last: this may finish the stream, and its end is no clean one
 
     # The end
 
@@ -392,6 +395,7 @@ class MultiplexedDriver(ConnectionDriver):
 
     def _add_stream(self, stream: HTTPStream) -> None:
         self._streams[stream.stream_id] = stream
+        stream._shed_code = ENHANCE_YOUR_CALM
         stream.received_at = self._now
         self.open_record(stream)
 
@@ -487,8 +491,8 @@ class MultiplexedDriver(ConnectionDriver):
 
     def reset(self, stream: HTTPStream, error_code: int) -> None:
         """End a stream."""
-        self._drop_output(stream)
         self.protocol.submit_stream_reset(stream.stream_id, error_code)
+        self._drop_output(stream)
         self.submitted()
 
     # Raw

@@ -127,6 +127,8 @@ class SerialServerDriver(SerialDriver):
         if (not stream.rules.ended or stream.rules.broken) and stream.cause is None:
             stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
             self.protocol.submit_stream_reset(stream.stream_id, code)
+        elif not stream.input_ended:
+            self.protocol.discard_input(stream.stream_id)
         self.close_stream(stream)
         self.pump()
         self.resume_reading()

@@ -245,6 +245,11 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         """Why the stream failed, if it did: to be read where a handler catches its cancellation."""
         return self._cause
 
+    @property
+    def failed(self) -> bool:
+        """Whether the stream failed in both directions."""
+        return self._cause is not None and not isinstance(self._cause, SendingStoppedError)
+
     def statistics(self) -> StreamStatistics:
         """Return the counts of this moment."""
         return StreamStatistics(self.body_octets_received, self.body_octets_sent, self.ledger_octets)
@@ -479,7 +484,7 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
 
     def fail(self, cause: HfaceError) -> None:
         """End the stream with an error, behind what has arrived. The first cause stays."""
-        if self._cause is None or isinstance(self._cause, SendingStoppedError):
+        if not self.failed:
             self._cause = cause
             self._input.fail(self._make_failure(cause))
 
@@ -505,7 +510,7 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
 
     def raise_if_unsendable(self) -> None:
         """Raise what keeps this stream from sending, if anything does."""
-        if self._cause is not None and not isinstance(self._cause, SendingStoppedError):
+        if self._cause is not None and self.failed:
             raise renew(self._cause)
         if self.rules.broken:
             raise trio.BrokenResourceError("an earlier send on this stream was cut off")

@@ -16,6 +16,7 @@ from ._interfaces import (
 )
 from ._registry import EngineGroup, ProtocolRegistry, protocol_registry
 from .http1 import HTTP1ClientFactory, HTTP1ServerFactory
+from .http2 import HTTP2ClientFactory, HTTP2ServerFactory
 
 __all__ = [
     "ALPNHTTPFactory",
@@ -23,6 +24,8 @@ __all__ = [
     "EngineGroup",
     "HTTP1ClientFactory",
     "HTTP1ServerFactory",
+    "HTTP2ClientFactory",
+    "HTTP2ServerFactory",
     "HTTPOverQUICClientFactory",
     "HTTPOverQUICProtocol",
     "HTTPOverQUICServerFactory",

@@ -140,6 +140,13 @@ class HTTPProtocol(ABC):
     may_grow: Callable[[], bool] | None = None
     """Asked before a receive window grows; ``None`` grants it always. Versions without windows never ask."""
 
+    def discard_input(self, stream_id: int) -> None:
+        """Tell that nobody reads what still comes on a stream: it is dropped, or the peer is told to stop.
+
+        To be called by a server whose response is complete; what it costs the connection depends on the version.
+        """
+        self.submit_stream_reset(stream_id, 0)
+
     def can_send(self, stream_id: int) -> bool:
         """Return whether ``submit_data`` could be called for the stream, if there were capacity."""
         return True

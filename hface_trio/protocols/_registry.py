@@ -21,6 +21,8 @@ __all__ = ["EngineGroup", "ProtocolRegistry", "protocol_registry"]
 _BUILTIN_ENGINES = {
     "http1_servers": {"h11": "hface_trio.protocols.http1:H11ServerProtocol"},
     "http1_clients": {"h11": "hface_trio.protocols.http1:H11ClientProtocol"},
+    "http2_servers": {"h2": "hface_trio.protocols.http2:H2ServerProtocol"},
+    "http2_clients": {"h2": "hface_trio.protocols.http2:H2ClientProtocol"},
 }
 
 

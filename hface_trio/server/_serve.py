@@ -33,8 +33,8 @@ from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ServerTLSConfig
 from ..networking import DepartureWatch, ServerNetworking, SystemNetworking
-from ..protocols import ALPNHTTPFactory, HTTP1ServerFactory, HTTPOverTCPFactory
-from ..protocols.http2 import HTTP2ServerFactory
+from ..protocols import ALPNHTTPFactory, HTTP1ServerFactory, HTTP2ServerFactory, HTTPOverTCPFactory
+from ..protocols.http2 import HTTP2Settings
 from ._endpoint import Endpoint
 
 __all__ = ["Server", "ServerStatistics", "serve"]
@@ -148,14 +148,16 @@ class Server:
             self._over.set()
 
 
-def make_server_factory(http_versions: Sequence[str] | None, limits: Limits, timeouts: Timeouts) -> HTTPOverTCPFactory:
+def make_server_factory(
+    http_versions: Sequence[str] | None, limits: Limits, timeouts: Timeouts, http2_settings: HTTP2Settings | None
+) -> HTTPOverTCPFactory:
     """Return a factory for the given HTTP versions.
 
     Raises:
         ConfigurationError: a version is not known, or none was given.
     """
     makers: dict[str, Callable[[], HTTPOverTCPFactory]] = {
-        "2": lambda: HTTP2ServerFactory(limits=limits, timeouts=timeouts),
+        "2": lambda: HTTP2ServerFactory(limits=limits, timeouts=timeouts, settings=http2_settings),
         "1.1": lambda: HTTP1ServerFactory(limits=limits, timeouts=timeouts),
     }
     versions = tuple(makers) if http_versions is None else tuple(http_versions)
@@ -178,6 +180,7 @@ async def serve(
     observer: Observer | None = None,
     on_peer_gone: PeerGonePolicy = "cancel",
     http_versions: Sequence[str] | None = None,
+    http2_settings: HTTP2Settings | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve requests until the server is shut down or cancelled.
@@ -194,6 +197,7 @@ async def serve(
         on_peer_gone: ``"cancel"`` cancels the handler of a request whose peer is gone; with ``"raise"`` it hears of it at
             its next call on the stream.
         http_versions: versions to speak, most preferred first: ``"2"``, ``"1.1"``; all there are unless given.
+        http2_settings: options of HTTP/2.
         task_status: started with the :class:`Server` when all endpoints are bound.
 
     Raises:
@@ -211,7 +215,7 @@ async def serve(
     context = ConnectionContext(
         limits, timeouts, Ledger(limits.buffered_octets), observer=observer, on_peer_gone=on_peer_gone
     )
-    factory = make_server_factory(http_versions, limits, timeouts)
+    factory = make_server_factory(http_versions, limits, timeouts, http2_settings)
     networking = networking or SystemNetworking()
     listeners: list[tuple[Endpoint, HTTPOverTCPListener]] = []
     try:

@@ -523,6 +523,28 @@ async def test_a_small_unread_body_is_dropped_and_the_connection_kept(autojump_c
         await peer.close()
 
 
+@pytest.mark.parametrize("options", [b"", b"connection: close\r\n"])
+async def test_a_handler_may_read_on_behind_its_response(autojump_clock: Clock, options: bytes) -> None:
+    read: list[int] = []
+
+    async def handler(stream: HTTPStream) -> None:
+        await stream.send_response(200, body=b"early")
+        read.append(len(await stream.read_body()))
+
+    async with serving(handler) as s:
+        peer = await s.connect()
+        await peer.send(b"POST / HTTP/1.1\r\nhost: a\r\n%bcontent-length: 200000\r\n\r\n" % options)
+        await peer.read_until(b"early")
+        await peer.send(b"x" * 200000)
+        if options:
+            assert await peer.read_to_end() == b""
+        else:
+            await peer.send(GET)
+            await peer.read_until(b"early")
+        await peer.close()
+    assert read[0] == 200000
+
+
 async def test_a_large_unread_body_closes_the_connection_after_the_answer(autojump_clock: Clock) -> None:
     async with serving(hello) as s:
         peer = await s.connect()

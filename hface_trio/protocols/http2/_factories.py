@@ -1,80 +1,93 @@
-"""Factories: they make the protocol of each new connection."""
+"""Factories of HTTP/2 protocols, on any registered engine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
-from .._interfaces import HTTPOverTCPFactory, HTTPOverTCPUpgrade
-from ._client import H2ClientProtocol
-from ._server import H2ServerProtocol
+from .._interfaces import HTTPOverTCPFactory, HTTPOverTCPProtocol, HTTPOverTCPUpgrade
+from .._registry import EngineGroup, protocol_registry
 from ._settings import HTTP2Settings
 
 __all__ = ["HTTP2ClientFactory", "HTTP2ServerFactory"]
 
 
-class HTTP2ServerFactory(HTTPOverTCPFactory, HTTPOverTCPUpgrade):
-    """Makes HTTP/2 protocols for servers.
-
-    Args:
-        limits: bounds on what clients may use.
-        timeouts: bounds on what they may stretch.
-        settings: options of HTTP/2.
-    """
-
+class _HTTP2Factory(HTTPOverTCPFactory):
     def __init__(
-        self, limits: Limits | None = None, timeouts: Timeouts | None = None, settings: HTTP2Settings | None = None
+        self,
+        engines: EngineGroup,
+        engine: str,
+        limits: Limits | None,
+        timeouts: Timeouts | None,
+        settings: HTTP2Settings | None,
     ) -> None:
-        self._limits = limits
-        self._timeouts = timeouts
-        self._settings = settings
+        self._protocol = engines.load(engine)
+        self._options = {"limits": limits, "timeouts": timeouts, "settings": settings}
 
     @property
     def alpn_protocols(self) -> Sequence[str]:
-        """``h2``."""
         return ("h2",)
 
-    def __call__(self, tls_version: str | None, alpn_protocol: str | None) -> H2ServerProtocol:
-        """Make the protocol of a new connection; without TLS it expects prior knowledge."""
-        return H2ServerProtocol(
-            secure=tls_version is not None, limits=self._limits, timeouts=self._timeouts, settings=self._settings
-        )
+    def __call__(self, tls_version: str | None, alpn_protocol: str | None) -> HTTPOverTCPProtocol:
+        """Make the protocol of a new connection; without TLS the peer has prior knowledge."""
+        protocol: HTTPOverTCPProtocol = self._protocol(secure=tls_version is not None, **self._options)
+        return protocol
 
-    def upgraded_from(self, headers: HeadersType, settings_field: bytes) -> H2ServerProtocol:
+
+class HTTP2ServerFactory(_HTTP2Factory, HTTPOverTCPUpgrade):
+    """Makes the server's protocol of HTTP/2 connections.
+
+    Args:
+        engine: name of the engine, as ``protocol_registry.http2_servers`` lists it.
+        limits: bounds on what clients may use.
+        timeouts: bounds on what they may stretch.
+        settings: options of HTTP/2.
+
+    Raises:
+        ConfigurationError: there is no such engine, or it cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        engine: str = "h2",
+        *,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        settings: HTTP2Settings | None = None,
+    ) -> None:
+        super().__init__(protocol_registry.http2_servers, engine, limits, timeouts, settings)
+
+    def upgraded_from(self, headers: HeadersType, settings_field: bytes) -> HTTPOverTCPProtocol:
         """Make the protocol of a connection that a request over HTTP/1.1 upgrades.
 
         Raises:
             RemoteProtocolError: ``settings_field`` is malformed.
         """
-        return H2ServerProtocol.upgraded_from(
-            headers, settings_field, limits=self._limits, timeouts=self._timeouts, settings=self._settings
-        )
+        upgraded_from = cast("Callable[..., HTTPOverTCPProtocol]", cast("Any", self._protocol).upgraded_from)
+        return upgraded_from(headers, settings_field, **self._options)
 
 
-class HTTP2ClientFactory(HTTPOverTCPFactory):
-    """Makes HTTP/2 protocols for clients.
+class HTTP2ClientFactory(_HTTP2Factory):
+    """Makes the client's protocol of HTTP/2 connections.
 
     Args:
+        engine: name of the engine, as ``protocol_registry.http2_clients`` lists it.
         limits: bounds on what servers may use.
         timeouts: bounds on what they may stretch.
         settings: options of HTTP/2.
+
+    Raises:
+        ConfigurationError: there is no such engine, or it cannot be loaded.
     """
 
     def __init__(
-        self, limits: Limits | None = None, timeouts: Timeouts | None = None, settings: HTTP2Settings | None = None
+        self,
+        engine: str = "h2",
+        *,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        settings: HTTP2Settings | None = None,
     ) -> None:
-        self._limits = limits
-        self._timeouts = timeouts
-        self._settings = settings
-
-    @property
-    def alpn_protocols(self) -> Sequence[str]:
-        """``h2``."""
-        return ("h2",)
-
-    def __call__(self, tls_version: str | None, alpn_protocol: str | None) -> H2ClientProtocol:
-        """Make the protocol of a new connection; without TLS it uses prior knowledge."""
-        return H2ClientProtocol(
-            secure=tls_version is not None, limits=self._limits, timeouts=self._timeouts, settings=self._settings
-        )
+        super().__init__(protocol_registry.http2_clients, engine, limits, timeouts, settings)
