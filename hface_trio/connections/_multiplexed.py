@@ -216,15 +216,13 @@ class MultiplexedDriver(ConnectionDriver):
             return  # a reset of ours, whose reason is known better where it was made
         code, stream_id = event.error_code, event.stream_id
         cause: HfaceError
-        if self.protocol.output_end is not OutputEnd.OPEN or self.terminated is not None:
+        received = isinstance(event, StreamResetReceived)
+        if received and code == REFUSED_STREAM and self.record.client_side:  # also when GOAWAY has ended the connection
+            cause = RequestNotProcessedError("the peer did not process the request", error_code=code, stream_id=stream_id)
+        elif self.protocol.output_end is not OutputEnd.OPEN or self.terminated is not None:
             cause = self._connection_lost_error(code, stream)
-        elif isinstance(event, StreamResetReceived):
-            if code == REFUSED_STREAM and self.record.client_side:
-                cause = RequestNotProcessedError(
-                    "the peer did not process the request", error_code=code, stream_id=stream_id
-                )
-            else:
-                cause = StreamResetError(f"the peer reset the stream ({code})", error_code=code, stream_id=stream_id)
+        elif received:
+            cause = StreamResetError(f"the peer reset the stream ({code})", error_code=code, stream_id=stream_id)
         else:
             cause = StreamResetError(
                 f"the peer broke the protocol on the stream ({code})", error_code=code, stream_id=stream_id

@@ -86,6 +86,8 @@ class MultiplexedServerDriver(MultiplexedDriver):
                 self._finish(stream)
 
     def _start(self, stream: HTTPStream) -> None:
+        # Counted here and not where it runs: others may start before that.
+        self.context.handlers += 1
         # Whoever ends may be another stream's task: its context variables are its own.
         self._base.copy().run(self._nursery.start_soon, self._serve, stream)
 
@@ -100,9 +102,9 @@ class MultiplexedServerDriver(MultiplexedDriver):
     async def _serve(self, stream: HTTPStream) -> None:
         context, handler = self.context, self._handler
         if stream.cause is not None or handler is None:
+            context.handlers -= 1
             self._finish(stream)
             return
-        context.handlers += 1
         failure: BaseException | None = None
         scope = stream.scope = trio.CancelScope(deadline=trio.current_time() + context.timeouts.handler_seconds)
         ended = False
