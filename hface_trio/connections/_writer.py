@@ -154,6 +154,7 @@ class Writer:
         self._flushed = trio.lowlevel.ParkingLot()
         self._sending = False
         self._pending: list[Buffer] = []
+        self._closed = False
         self.failed = False
         self.octets_sent = 0
 
@@ -246,7 +247,7 @@ class Writer:
         """Wait until everything that the protocol has taken so far has reached the kernel, or the transport failed."""
         rounds = self._rounds + (2 if self._sending else 1)  # a round that sends already may not have it
         self.wake()
-        while self._rounds < rounds and not self.failed:
+        while self._rounds < rounds and not (self.failed or self._closed):
             await self._flushed.park()
 
     def take_pending(self) -> list[Buffer]:
@@ -255,8 +256,8 @@ class Writer:
         return pending
 
     def close_all(self) -> None:
-        """Forget all queues."""
-        self.failed = True
+        """Forget all queues: nothing more will be sent."""
+        self._closed = True
         for queue in list(self._queues.values()):
             self.close(queue)
         self._flushed.unpark_all()
