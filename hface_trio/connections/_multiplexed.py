@@ -38,6 +38,7 @@ from ..events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PriorityUpdateReceived,
     SendCapacityIncreased,
     StopSendingReceived,
     StreamEvent,
@@ -182,6 +183,8 @@ class MultiplexedDriver(ConnectionDriver):
         elif isinstance(event, StopSendingReceived):
             self._sending_stopped(event)
         elif isinstance(event, StreamEvent):
+            if isinstance(event, PriorityUpdateReceived):
+                self.writer.priority_changed(event.stream_id)
             self._dispatch_stream(event)
         else:
             self._dispatch_connection(event)

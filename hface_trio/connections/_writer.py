@@ -114,6 +114,15 @@ class _Urgency:
             return self.sequential.pop(stream_id), False
         return None
 
+    def remove(self, queue: SendQueue) -> bool:
+        """Take a stream out, if it is in here; return whether it was."""
+        if self.sequential.pop(queue.stream_id, None) is not None:
+            return True
+        if queue in self.parallel:
+            self.parallel.remove(queue)
+            return True
+        return False
+
 
 class Writer:
     """Sends what the protocol and the streams have.
@@ -231,6 +240,12 @@ class Writer:
         """Take note that a stream may send again."""
         if (queue := self._queues.get(stream_id)) is not None:
             self.make_ready(queue)
+
+    def priority_changed(self, stream_id: int) -> None:
+        """Take note that a stream's place among the others may be another now."""
+        queue = self._queues.get(stream_id)
+        if queue is not None and queue.ready and any(level.remove(queue) for level in self._levels):
+            self._enqueue(queue)
 
     def stalled(self, since: float) -> list[int]:
         """Return the streams that have sent next to nothing of what they have since a time."""
