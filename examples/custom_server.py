@@ -66,5 +66,5 @@ async def main(port: int) -> None:
 if __name__ == "__main__":
     try:
         trio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 8080)
-    except KeyboardInterrupt:
+    except* KeyboardInterrupt:  # Ctrl-C; it may come in an exception group, out of a nursery
         print("ended")

@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -34,7 +35,6 @@ class TransferBars:
 
     def __init__(self, *, wanted: bool) -> None:
         self._progress: Progress | None = None
-        self._began_at = 0.0
         if wanted and sys.stderr.isatty():
             self._progress = Progress(
                 TextColumn("{task.description}"),
@@ -48,7 +48,6 @@ class TransferBars:
             )
 
     def __enter__(self) -> Self:
-        self._began_at = time.monotonic()
         return self
 
     def __exit__(
@@ -58,7 +57,7 @@ class TransferBars:
             self._progress.stop()
 
     def add(self, description: str, total: int | None) -> Callable[[int], None]:
-        """Add a transfer.
+        """Add a transfer that begins now.
 
         Args:
             description: one word.
@@ -67,17 +66,9 @@ class TransferBars:
         Returns:
             A function to be told of octets that were transferred.
         """
-        progress = self._progress
-        if progress is None:
+        if self._progress is None:
             return lambda _: None
-        task_id = progress.add_task(description, total=total)
-
-        def advance(n_octets: int) -> None:
-            progress.update(task_id, advance=n_octets)
-            if not progress.live.is_started and time.monotonic() - self._began_at > _LONG_SECONDS:
-                progress.start()
-
-        return advance
+        return _Transfer(self._progress, description, total).advance
 
     def print_line(self, line: str) -> None:
         """Print a line on standard error, above the bars if there are any."""
@@ -86,3 +77,23 @@ class TransferBars:
         else:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
+
+
+class _Transfer:
+    """One direction of an exchange, which gets its bar when it turns out to be long."""
+
+    def __init__(self, progress: Progress, description: str, total: int | None) -> None:
+        self._progress = progress
+        self._description = description
+        self._total = total
+        self._octets = 0
+        self._began_at = time.monotonic()
+        self._task_id: TaskID | None = None
+
+    def advance(self, n_octets: int) -> None:
+        self._octets += n_octets
+        if self._task_id is not None:
+            self._progress.update(self._task_id, advance=n_octets)
+        elif time.monotonic() - self._began_at > _LONG_SECONDS:
+            self._task_id = self._progress.add_task(self._description, total=self._total, completed=self._octets)
+            self._progress.start()

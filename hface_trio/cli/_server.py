@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import sys
 from collections.abc import Sequence
 
 from ..models import AddressType, ServerTLSConfig
@@ -91,5 +93,7 @@ def _tls_config(options: ServerOptions, endpoints: Sequence[Endpoint]) -> Server
 
 
 async def _announce(server: Server) -> None:
-    for endpoint in server.endpoints:
-        print(f"listening on {endpoint}", flush=True)  # noqa: T201 - what the command is asked to tell
+    with contextlib.suppress(OSError):  # nobody may read it; as with the access log, that ends no server
+        for endpoint in server.endpoints:
+            sys.stdout.write(f"listening on {endpoint}\n")
+            sys.stdout.flush()
