@@ -122,6 +122,7 @@ class H1Protocol:
         self._stream_id = 0
         self._in_cycle = False
         self._response_ended = False
+        self._lost = False
         self._upgrade = ""
         self._pending: list[ProtocolEvent] = []
         self._held: list[Event] = []
@@ -189,13 +190,14 @@ class H1Protocol:
         return b"".join(sent)
 
     def start_new_cycle(self) -> None:
-        """Turn to the next request of a connection that is kept.
+        """Turn to the next request of a connection that is kept. What still comes of the last one is dropped.
 
         Raises:
             LocalProtocolError: the response is not complete.
         """
         if self._in_cycle and not self._response_ended:
             raise LocalProtocolError("the response is not complete")
+        self._protocol.discard_input(self._stream_id)
         self._in_cycle = False
         self._response_ended = False
         self._upgrade = ""
@@ -206,16 +208,18 @@ class H1Protocol:
             if self._in_cycle:
                 return False
             self._request(event)
+        elif not self._in_cycle and not isinstance(event, ConnectionTerminated):
+            return True
         elif isinstance(event, DataReceived):
             self._pending.append(BodyReceived(event.data, more=not event.end_stream))
         elif isinstance(event, TrailersReceived):
             self._pending.append(BodyReceived(b"", more=False))
         elif isinstance(event, ConnectionTerminated):
-            if self._in_cycle and self._response_ended:
+            if self._in_cycle and self._response_ended and not self._lost:
                 return False
             self._pending.append(ConnectionClosed(event.message or "connection ended"))
         elif isinstance(event, StreamReset):
-            self._in_cycle = False
+            self._lost = True
         return True
 
     def _request(self, event: HeadersReceived) -> None:

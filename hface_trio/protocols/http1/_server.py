@@ -125,7 +125,7 @@ class HTTP1Server(HTTP1Connection):
         end = OutputEnd.CLOSED
         if exchange is not None and self._is_open(exchange):
             self._events.append(StreamResetReceived(exchange.stream_id, error_code))
-            end = OutputEnd.CLOSED if exchange.sending is Sending.HEAD else OutputEnd.ABORTED
+            end = OutputEnd.ABORTED if exchange.sending is Sending.BODY else OutputEnd.CLOSED
         self._terminate(error_code, message, end)
 
     def _input_exhausted(self) -> None:
@@ -226,7 +226,7 @@ class HTTP1Server(HTTP1Connection):
         self._terminate(refusal.status, refusal.message, end)
 
     def _is_open(self, exchange: Exchange) -> bool:
-        return exchange.tunnel or exchange.sending is not Sending.ENDED
+        return exchange.sending is not Sending.ENDED or not (exchange.received or exchange.discarded)
 
     # Output
 
@@ -294,13 +294,7 @@ class HTTP1Server(HTTP1Connection):
         exchange = self._exchange
         if exchange is None or exchange.sending is not Sending.ENDED:
             return
-        if exchange.tunnel:
-            if exchange.received:
-                self._terminate(0, None, OutputEnd.CLOSED)
-            else:
-                self._output.finish(OutputEnd.HALF_CLOSED)
-            return
-        closing = self._closing or not exchange.keep_alive
+        closing = exchange.tunnel or self._closing or not exchange.keep_alive
         if exchange.received or exchange.discarded:
             if closing:
                 self._terminate(0, None, OutputEnd.CLOSED)
@@ -340,14 +334,17 @@ class HTTP1Server(HTTP1Connection):
         exchange = self._exchange
         if exchange is not None and exchange.stream_id == stream_id and not exchange.discarded:
             exchange.discarded = True
-            exchange.unacknowledged = 0
             self._progress()
             self._resume()
 
     def submit_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
         exchange = self._exchange
-        if exchange is not None and exchange.stream_id == stream_id:
-            self._reset(exchange, error_code, "stream reset")
+        if exchange is None or exchange.stream_id != stream_id:
+            return
+        if self._has_responded(exchange):
+            self.discard_input(stream_id)
+        else:
+            self._cut_off(exchange, error_code, "stream reset")
 
     def submit_goaway(self) -> None:
         self._closing = True
@@ -358,14 +355,17 @@ class HTTP1Server(HTTP1Connection):
         if self._receiving is Receiving.OVER:
             return
         exchange = self._exchange
-        if exchange is not None and self._is_open(exchange):
-            self._reset(exchange, error_code, message)
-        else:
+        if exchange is None or self._has_responded(exchange):
             self._terminate(error_code, message, OutputEnd.CLOSED)
+        else:
+            self._cut_off(exchange, error_code, message)
 
-    def _reset(self, exchange: Exchange, error_code: int, message: str | None) -> None:
-        if not self._is_open(exchange):
-            return
+    @staticmethod
+    def _has_responded(exchange: Exchange) -> bool:
+        return exchange.sending is Sending.ENDED and not exchange.tunnel
+
+    def _cut_off(self, exchange: Exchange, error_code: int, message: str | None) -> None:
+        """End an exchange before its response is complete."""
         end = OutputEnd.ABORTED
         if exchange.sending is Sending.HEAD:
             end = OutputEnd.CLOSED

@@ -201,7 +201,7 @@ def _shortest_failing(make: Callable[[], Any], octets: bytes) -> int:
     return high
 
 
-@examples(350)
+@examples(250)
 @given(_REQUESTS, _EDITS, _CUTS)
 @example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3, [], [1] * 60)
 @example(b"GET /" + b"x" * 400, [], [7] * 60)
@@ -209,7 +209,7 @@ def test_chunking_of_requests_changes_nothing(octets: bytes, edits: list[tuple[i
     _check(_Server, _mutate(octets, edits), cuts)
 
 
-@examples(350)
+@examples(250)
 @given(_RESPONSES, _EDITS, _CUTS, st.sampled_from([b"GET", b"HEAD", b"CONNECT"]))
 def test_chunking_of_responses_changes_nothing(
     octets: bytes, edits: list[tuple[int, bytes]], cuts: list[int], method: bytes
@@ -217,7 +217,7 @@ def test_chunking_of_responses_changes_nothing(
     _check(lambda: _Client(method), _mutate(octets, edits), cuts)
 
 
-@examples(150)
+@examples(100)
 @given(st.binary(max_size=80), _CUTS)
 def test_chunking_of_garbage_changes_nothing(octets: bytes, cuts: list[int]) -> None:
     _check(_Server, octets, cuts)

@@ -93,6 +93,24 @@ def test_the_next_request_comes_with_the_next_octets() -> None:
         handler.start_new_cycle()
 
 
+def test_a_body_that_nobody_reads_is_dropped_with_the_next_cycle() -> None:
+    handler = H1Protocol()
+    handler.receive_data(post(b"Content-Length: 4"))
+    handler.send_response(204, [])
+    handler.send_body(b"")
+    assert handler.receive_data(b"ab") == [BodyReceived(b"ab", more=True)]
+    handler.start_new_cycle()
+    assert handler.receive_data(b"cd" + GET) == ONE
+
+
+def test_a_client_that_leaves_inside_its_body_is_told_behind_the_response_too() -> None:
+    handler = H1Protocol()
+    handler.receive_data(post(b"Content-Length: 4"))
+    handler.send_response(204, [])
+    handler.send_body(b"")
+    assert handler.receive_data(b"") == [ConnectionClosed("connection ended inside a request body")]
+
+
 def test_a_new_cycle_waits_for_the_response() -> None:
     handler = H1Protocol()
     handler.receive_data(GET)

@@ -153,6 +153,7 @@ def test_the_last_pipelined_response_ends_the_connection() -> None:
 def test_the_end_while_a_body_is_dropped_ends_the_connection_alone() -> None:
     protocol = server()
     protocol.submit_headers(opened(protocol, post(b"Content-Length: 5")), OK, end_stream=True)
+    protocol.discard_input(1)
     assert [type(event) for event in ended(protocol)] == [ConnectionTerminated]
     assert protocol.output_end is OutputEnd.CLOSED
     assert protocol.bytes_to_send().startswith(b"HTTP/1.1 200 OK")
@@ -184,9 +185,25 @@ def test_loss_resets_the_stream_and_aborts(octets: bytes) -> None:
         protocol.submit_data(1, b"x")
 
 
+def test_the_end_inside_a_body_that_is_read_behind_the_response_resets_the_stream() -> None:
+    protocol = server()
+    protocol.submit_headers(opened(protocol, post(b"Content-Length: 5")), OK, end_stream=True)
+    assert ended(protocol)[0] == StreamResetReceived(1, 400)
+    assert protocol.output_end is OutputEnd.CLOSED
+    assert protocol.bytes_to_send().startswith(b"HTTP/1.1 200 OK")
+
+
+def test_loss_inside_a_body_that_is_read_behind_the_response_resets_the_stream() -> None:
+    protocol = server()
+    protocol.submit_headers(opened(protocol, post(b"Content-Length: 5")), OK, end_stream=True)
+    protocol.connection_lost()
+    assert events(protocol)[0] == StreamResetReceived(1, 502)
+
+
 def test_loss_behind_the_whole_response_resets_nothing() -> None:
     protocol = server()
     protocol.submit_headers(opened(protocol, post(b"Content-Length: 5")), OK, end_stream=True)
+    protocol.discard_input(1)
     protocol.connection_lost()
     assert events(protocol) == [ConnectionTerminated(502, "connection lost")]
 
@@ -389,11 +406,22 @@ def test_a_reset_inside_the_response_aborts(octets: bytes) -> None:
     assert protocol.bytes_to_send() == b""
 
 
-def test_a_reset_behind_the_response_does_nothing() -> None:
+def test_a_reset_behind_the_response_drops_the_rest_of_the_body() -> None:
     protocol = server()
     protocol.submit_headers(opened(protocol, post(b"Content-Length: 5")), OK, end_stream=True)
     protocol.submit_stream_reset(1, 500)
     assert protocol.output_end is OutputEnd.OPEN
+    assert [type(event) for event in feed(protocol, b"abcde" + GET)] == [HeadersReceived]
+
+
+def test_a_body_that_is_dropped_early_is_still_read_until_the_response_is_complete() -> None:
+    protocol = server(stream_window_octets=2)
+    opened(protocol, post(b"Content-Length: 5"))
+    protocol.discard_input(1)
+    assert body(feed(protocol, b"abcde")) == b"ab"
+    assert protocol.receive_capacity() == 0
+    protocol.submit_headers(1, OK, end_stream=True)
+    assert opened(protocol) == 3
 
 
 def test_goaway_ends_an_idle_connection_at_once() -> None:

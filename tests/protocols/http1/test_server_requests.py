@@ -282,12 +282,15 @@ def test_a_refused_body_behind_the_response_head_cuts_the_response_off() -> None
     assert protocol.bytes_to_send() == b""
 
 
-def test_a_refused_body_behind_the_whole_response_ends_the_connection_alone() -> None:
+@pytest.mark.parametrize("read", [False, True])
+def test_a_refused_body_behind_the_whole_response_ends_the_connection(read: bool) -> None:
     protocol = server()
     stream_id = opened(protocol, post(b"Transfer-Encoding: chunked"))
     protocol.submit_headers(stream_id, OK, end_stream=True)
+    if not read:
+        protocol.discard_input(stream_id)
     taken = feed(protocol, b"x\r\n")
-    assert [type(event) for event in taken] == [ConnectionTerminated]
+    assert [type(event) for event in taken] == [StreamResetSent] * read + [ConnectionTerminated]
     assert protocol.output_end is OutputEnd.CLOSED
     assert protocol.bytes_to_send().count(b"HTTP/1.1") == 1
 

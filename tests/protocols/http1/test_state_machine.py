@@ -171,7 +171,11 @@ class _Machine(RuleBasedStateMachine):
     # How it ends
 
     @precondition(lambda self: not self.terminated)
-    @rule(how=st.sampled_from(["garbage", "eof", "loss", "reset", "goaway", "close"]), code=_CODES, really=_SELDOM)
+    @rule(
+        how=st.sampled_from(["garbage", "eof", "loss", "reset", "goaway", "close", "discard"]),
+        code=_CODES,
+        really=_SELDOM,
+    )
     def something_ends(self, how: str, code: int, really: bool) -> None:
         if not really:
             return
@@ -185,6 +189,8 @@ class _Machine(RuleBasedStateMachine):
             assert self.protocol.output_end is OutputEnd.ABORTED
         elif how == "reset":
             self.protocol.submit_stream_reset(self.stream_id, code)
+        elif how == "discard":
+            self.protocol.discard_input(self.stream_id)
         elif how == "goaway":
             self.protocol.submit_goaway()
             assert self.protocol.has_expired()
@@ -224,6 +230,7 @@ class _Machine(RuleBasedStateMachine):
         protocol.submit_stream_reset(self.stream_id, 500)
         protocol.acknowledge(self.stream_id, 1)
         protocol.submit_continue(self.stream_id)
+        protocol.discard_input(self.stream_id)
         protocol.bytes_received(b"GET")
         protocol.submit_goaway()
         protocol.submit_close()
@@ -330,6 +337,12 @@ class ServerMachine(_Machine):
             stream_id = self.stream_id
             self._submit_head(stream_id, lambda: self.protocol.submit_headers(stream_id, section, end_stream))
 
+    @_behind_the_head
+    @rule()
+    def reads_no_more(self) -> None:
+        self.protocol.discard_input(self.stream_id)
+        self._take()
+
     @_before_the_head
     @rule(upgrade=st.booleans())
     def goes_along(self, upgrade: bool) -> None:
@@ -386,6 +399,6 @@ class ClientMachine(_Machine):
 @pytest.mark.parametrize("machine", [ServerMachine, ClientMachine])
 def test_every_sequence_ends_in_a_legal_state(machine: type[_Machine]) -> None:
     class Case(machine.TestCase):  # type: ignore[misc,name-defined]
-        settings = settings(examples(250), stateful_step_count=50)
+        settings = settings(examples(200), stateful_step_count=50)
 
     Case().runTest()

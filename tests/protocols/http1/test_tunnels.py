@@ -189,6 +189,14 @@ def test_a_lost_tunnel_is_reset(half_closed: bool) -> None:
     assert events(protocol)[0] == StreamResetReceived(1, 502)
 
 
+def test_a_tunnel_that_nobody_reads_ends_with_our_end() -> None:
+    protocol = accepted(CONNECT)
+    protocol.submit_data(1, b"last", end_stream=True)
+    protocol.discard_input(1)
+    assert protocol.output_end is OutputEnd.CLOSED
+    assert protocol.bytes_to_send() == b"last"
+
+
 def test_a_tunnel_is_not_timed() -> None:
     protocol = accepted(CONNECT)
     assert protocol.get_timer() is None
