@@ -51,7 +51,6 @@ class ReceiveLedger:
         "_growth_seconds",
         "_maximum_window",
         "_pending",
-        "_window",
         "_write_update",
         "available",
         "held",
@@ -69,7 +68,6 @@ class ReceiveLedger:
         growth_seconds: float,
         write_update: Callable[[int, int], None],
     ) -> None:
-        self._window = DEFAULT_WINDOW
         self.available = DEFAULT_WINDOW
         self._pending = connection_window - DEFAULT_WINDOW
         self.held = 0
@@ -83,7 +81,6 @@ class ReceiveLedger:
 
     def widen_connection(self) -> None:
         """Tell the peer about the connection's window."""
-        self._window += self._pending
         self._update_connection()
 
     def open(self, stream_id: int) -> StreamCredit:
@@ -120,12 +117,12 @@ class ReceiveLedger:
         if flow_octets > self.available:
             raise ConnectionFault(HTTP2ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
         self.available -= flow_octets
+        self._update_connection_if_due()
 
     def discarded(self, flow_octets: int) -> None:
         """Give back to the connection what no stream takes."""
         self._pending += flow_octets
-        if self._pending * 2 >= self._window:
-            self._update_connection()
+        self._update_connection_if_due()
 
     def acknowledge(self, credit: StreamCredit, octets: int) -> None:
         """Give back what the application took; at most what it holds."""
@@ -181,6 +178,11 @@ class ReceiveLedger:
         credit.grown += growth
         self._growth_left -= growth
         return growth
+
+    def _update_connection_if_due(self) -> None:
+        # Half of what is not held, not half of the window: held by streams nobody reads, the other half may never come.
+        if self._pending >= self.available:
+            self._update_connection()
 
     def _update_connection(self) -> None:
         if self._pending > 0:
