@@ -53,6 +53,7 @@ The FIN of ``printf … | nc -N`` comes with the request."""
 class SerialDriver(ConnectionDriver):
     """What the server's and the client's side of a serial connection share."""
 
+    tunnel_follows_request = True
     output: SerialOutput
     _nursery: trio.Nursery
 

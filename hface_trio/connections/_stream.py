@@ -538,7 +538,7 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         status = status_of(headers)
         rules = self.rules
         rules.response_head(headers, status, end_stream, connect=self.method == b"CONNECT")
-        if rules.tunnel and self.input_ended:  # the request had no body; what comes now is the tunnel's
+        if rules.tunnel and self.input_ended and self._driver.tunnel_follows_request:
             self.input_ended = False
             self._input.reopen()
         if not any(name == b"date" for name, _ in headers):

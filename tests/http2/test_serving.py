@@ -889,7 +889,6 @@ async def test_head_responses_have_no_body(autojump_clock: Clock) -> None:
         await peer.close()
 
 
-@pytest.mark.xfail(reason="the tunnel's end is taken back when it came before the response", strict=True)
 async def test_connect_makes_a_tunnel_that_the_client_may_fill_and_end_at_once(autojump_clock: Clock) -> None:
     async def handler(stream: HTTPStream) -> None:
         await stream.send_headers([(b":status", b"200")])
