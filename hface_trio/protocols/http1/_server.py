@@ -12,31 +12,26 @@ Source: RFC 9112 §9.3 (persistence), §9.6 (tear-down), RFC 9110 §7.8 (upgrade
 
 from __future__ import annotations
 
-import re
-
 from ...errors import LocalProtocolError
-from ...events import HeadersReceived, StreamResetReceived, StreamResetSent
+from ...events import StreamResetReceived, StreamResetSent
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
 from .._interfaces import Buffer, OutputEnd
 from ._answers import error_answer
-from ._body import ChunkedFramer, LengthFramer
 from ._codec import ServerCodec
 from ._connection import HTTP1Connection
 from ._deadlines import Deadlines
 from ._exchange import Exchange, Receiving, Sending
-from ._framing import Framing, message_framing
-from ._front import request_scanner, trailer_scanner
+from ._front import request_scanner
 from ._grammar import reason_phrase
 from ._h11 import H11ServerCodec
-from ._inbound import translate_request
 from ._outbound import OutboundResponse, check_response
 from ._refusal import Refusal
+from ._request import ends_with_its_head, open_exchange
 from ._response import frame_response
 
 __all__ = ["H11ServerProtocol", "HTTP1Server"]
 
-_CLOSES = re.compile(rb"\nconnection:[^\r]*close", re.IGNORECASE)
 _LEADING_EMPTY_LINES = 2  # RFC 9112 §2.2 asks for at least one; old clients sent one behind a POST body
 
 
@@ -167,41 +162,18 @@ class HTTP1Server(HTTP1Connection):
         return start + 2
 
     def _request_received(self, head: bytes) -> None:
-        framing = message_framing(head, head[head.index(b"\r") - 1] - 0x30)
-        limits = self._limits
-        if not isinstance(framing, Framing) and framing > limits.request_body_octets:
-            raise Refusal(413, f"body of more than {limits.request_body_octets} octets")
-        parsed = self._codec.receive_head(head)
-        request = translate_request(parsed, self._secure)
-        exchange = Exchange(self._next_stream_id, request.method, request.keep_alive)
-        exchange.http10 = not parsed.minor_version
-        exchange.final = exchange.http10 or not request.keep_alive
-        exchange.upgrades = request.upgrades
-        connect = request.method == b"CONNECT"
-        if connect and framing is not Framing.UNDECLARED and framing:
-            raise Refusal(400, "CONNECT with content")
-        if framing is Framing.CHUNKED:
-            trailers = trailer_scanner(limits.header_section_octets, limits.header_fields)
-            self._framer = ChunkedFramer(trailers, limits.request_body_octets, limits.chunk_overhead_octets)
-        elif framing is not Framing.UNDECLARED and framing:
-            self._framer = LengthFramer(framing)
-        else:
-            exchange.received = True
-        self._next_stream_id += 2
+        exchange, self._framer, event = open_exchange(
+            head, self._next_stream_id, self._codec, self._limits, secure=self._secure
+        )
         self._exchange = exchange
+        self._next_stream_id += 2
         self._deadlines.request_received()
         self._receiving = Receiving.BLOCKED if exchange.received else Receiving.BODY
-        exchange.awaits_continue = request.expects_continue and not exchange.received
-        # what follows a CONNECT is not known to be nothing before it is answered
-        self._events.append(HeadersReceived(exchange.stream_id, request.headers, exchange.received and not connect))
+        self._events.append(event)
 
     def _answer_large_head(self, head: bytes) -> None:
         """Answer a head over the limit that is still readable; go on when the request was nothing but this head."""
-        minor_version = head[head.index(b"\r") - 1] - 0x30
-        framing = message_framing(head, minor_version)
-        if framing is Framing.CHUNKED or (framing is not Framing.UNDECLARED and framing):
-            raise Refusal(431, "request head over its limit")
-        if not minor_version or _CLOSES.search(head) or head.startswith(b"CONNECT "):
+        if not ends_with_its_head(head):
             raise Refusal(431, "request head over its limit")
         answer = error_answer(431, head_request=head.startswith(b"HEAD "), close=self._closing)
         self._output.write(answer)

@@ -1,0 +1,73 @@
+"""Opens the exchange of a request on a server: from a clean head to what is known, what follows, and what to tell.
+
+Source: RFC 9112 §6.3 (body length), RFC 9110 §9.3.6 (CONNECT has no content), §15.5.14 (413).
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...events import HeadersReceived
+from ...limits import Limits
+from ._body import BodyFramer, ChunkedFramer, LengthFramer
+from ._codec import ServerCodec
+from ._exchange import Exchange
+from ._framing import Framing, message_framing
+from ._front import trailer_scanner
+from ._inbound import translate_request
+from ._refusal import Refusal
+
+__all__ = ["ends_with_its_head", "open_exchange"]
+
+_CLOSES = re.compile(rb"\nconnection:[^\r]*close", re.IGNORECASE)
+
+
+def open_exchange(
+    head: bytes, stream_id: int, codec: ServerCodec, limits: Limits, *, secure: bool
+) -> tuple[Exchange, BodyFramer | None, HeadersReceived]:
+    """Take a request head.
+
+    Returns:
+        The exchange, how its body is framed (``None``: there is none), and the event.
+
+    Raises:
+        Refusal: the request cannot be taken.
+    """
+    framing = message_framing(head, _minor_version(head))
+    if not isinstance(framing, Framing) and framing > limits.request_body_octets:
+        raise Refusal(413, f"body of more than {limits.request_body_octets} octets")
+    parsed = codec.receive_head(head)
+    request = translate_request(parsed, secure)
+    framer: BodyFramer | None = None
+    if framing is Framing.CHUNKED:
+        trailers = trailer_scanner(limits.header_section_octets, limits.header_fields)
+        framer = ChunkedFramer(trailers, limits.request_body_octets, limits.chunk_overhead_octets)
+    elif framing is not Framing.UNDECLARED and framing:
+        framer = LengthFramer(framing)
+    connect = request.method == b"CONNECT"
+    if connect and framer is not None:
+        raise Refusal(400, "CONNECT with content")
+    exchange = Exchange(stream_id, request.method, request.keep_alive)
+    exchange.http10 = not parsed.minor_version
+    exchange.final = exchange.http10 or not request.keep_alive
+    exchange.upgrades = request.upgrades
+    exchange.received = framer is None
+    exchange.awaits_continue = request.expects_continue and framer is not None
+    # what follows a CONNECT is not known to be nothing before it is answered
+    return exchange, framer, HeadersReceived(stream_id, request.headers, framer is None and not connect)
+
+
+def ends_with_its_head(head: bytes) -> bool:
+    """Return whether the octets behind a head that is not taken are the next request for certain.
+
+    Raises:
+        Refusal: its framing is doubtful.
+    """
+    minor_version = _minor_version(head)
+    framing = message_framing(head, minor_version)
+    has_body = framing is Framing.CHUNKED or (framing is not Framing.UNDECLARED and framing)
+    return bool(minor_version and not has_body and not _CLOSES.search(head) and not head.startswith(b"CONNECT "))
+
+
+def _minor_version(head: bytes) -> int:
+    return head[head.index(b"\r") - 1] - 0x30
