@@ -1,0 +1,526 @@
+"""A QUIC connection without I/O: streams of four kinds, credit, capacity, datagrams, time, ids and the end.
+
+It knows nothing of what runs on it. Whoever uses it is told what happens as calls of a
+:class:`~._receiver.QUICReceiver`, or takes events. The rules:
+
+- ``clock`` before everything else that is fed; after it, and after every ``submit_…``, take ``datagrams_to_send``.
+- Octets of streams are held against the peer until ``acknowledge`` returns them. What arrives on a stream that
+  ``submit_stop_sending`` stopped is for nobody and is returned by itself.
+- A stream is over when both sides have ended it; the peer may open another once it was also released. That happens by
+  itself unless ``hold_streams`` is set: then ``release`` says so.
+- Nothing that the peer sends makes a method raise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aioquic.quic import events as quic_events
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.tls import SessionTicket
+
+from ...errors import LocalProtocolError
+from ...events import Event
+from ...models import AddressType, DatagramType
+from .._interfaces import Buffer
+from ._codes import QUICErrorCode, is_unidirectional
+from ._compat_aioquic import QuicMachine
+from ._credit import ReceiveLedger, StreamCredit
+from ._ids import ConnectionIdSource
+from ._keepalive import Pings
+from ._receiver import CloseReason, EventQueue, HandshakeCompleted, QUICReceiver
+from ._sender import StreamSender
+from ._settings import QUICSettings
+from ._streams import QUICStream
+
+__all__ = ["QUICConnection"]
+
+_MESSAGE_OCTETS: Final = 256
+
+
+class QUICConnection:
+    """One QUIC connection.
+
+    Args:
+        configuration: see :func:`~._tls.server_configuration` and :func:`~._tls.client_configuration`.
+        settings: options of QUIC; the same that ``configuration`` was made with.
+        connection_id_source: makes connection ids.
+        receiver: is told what happens; events are queued if there is none.
+        original_destination_connection_id: the id that the client first sent to (server); that of the first datagram
+            fed if ``None``.
+        retry_source_connection_id: the id of the Retry packet, if one was sent (server).
+        session_ticket_fetcher: finds a ticket by its label, once (server); without it nothing is resumed.
+        session_ticket_handler: takes tickets: to be kept for the fetcher (server), or for later connections (client).
+        token_handler: takes tokens that save a later connection the validation of its address (client).
+    """
+
+    def __init__(
+        self,
+        configuration: QuicConfiguration,
+        *,
+        settings: QUICSettings,
+        connection_id_source: ConnectionIdSource,
+        receiver: QUICReceiver | None = None,
+        original_destination_connection_id: bytes | None = None,
+        retry_source_connection_id: bytes | None = None,
+        session_ticket_fetcher: Callable[[bytes], SessionTicket | None] | None = None,
+        session_ticket_handler: Callable[[SessionTicket], None] | None = None,
+        token_handler: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self.client_side = configuration.is_client
+        self.settings = settings
+        self.hold_streams = False
+        self._events = EventQueue()
+        self._receiver = receiver or self._events
+        self._machine = machine = QuicMachine(
+            configuration,
+            settings,
+            connection_id_source,
+            original_destination_connection_id=original_destination_connection_id,
+            retry_source_connection_id=retry_source_connection_id,
+            session_ticket_fetcher=session_ticket_fetcher,
+            session_ticket_handler=session_ticket_handler,
+            token_handler=token_handler,
+        )
+        self.ledger = ReceiveLedger(
+            machine,
+            connection_window=settings.connection_window,
+            maximum_window=settings.maximum_window_octets,
+            growth_octets=settings.window_growth_octets,
+            growth_seconds=settings.window_growth_seconds,
+        )
+        self.sender = StreamSender(machine, settings, self._capacity_increased)
+        self.pings = Pings(machine, settings.keep_alive_interval_seconds)
+        self._now = 0.0
+        self._streams: dict[int, QUICStream] = {}
+        self._dirty = False
+        self._lost = False
+        self._reason: CloseReason | None = None
+        self._retired_ids: list[bytes] = []
+        self._own_streams_left = (0, 0)
+        self._last_datagrams: list[DatagramType] = []
+        self._heard_after_close = 0
+        self._handshake: HandshakeCompleted | None = None
+
+    # What the connection is.
+
+    @property
+    def handshake(self) -> HandshakeCompleted | None:
+        """What the handshake brought, once it has completed."""
+        return self._handshake
+
+    @property
+    def close_reason(self) -> CloseReason | None:
+        """Why the connection has ended; ``None`` while it goes on."""
+        return self._reason
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is over for good: no datagram for it is of interest any more, and none will be sent."""
+        return self._reason is not None and (
+            self._lost or self._machine.is_over or not self._machine.started or self._machine.get_timer() is None
+        )
+
+    @property
+    def connection_ids(self) -> Sequence[bytes]:
+        """Ids that route datagrams to this connection: those issued, and a client's first choice for its handshake."""
+        ids = self._machine.local_connection_ids
+        initial = self._machine.initial_destination_id
+        return ids if initial is None else [*ids, initial]
+
+    def take_connection_id_changes(self) -> tuple[list[bytes], list[bytes]]:
+        """Return ids issued and ids retired since the last call; what the connection began with is neither."""
+        issued, self._machine.issued_ids = self._machine.issued_ids, []
+        retired, self._retired_ids = self._retired_ids, []
+        return issued, retired
+
+    @property
+    def remote_address(self) -> AddressType | None:
+        """Where datagrams go at present."""
+        return self._machine.get_peer_address()
+
+    @property
+    def version(self) -> int | None:
+        """The QUIC version, as far as it is known."""
+        return self._machine.version
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The peer's certificate, DER."""
+        return self._machine.peer_certificate
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """The smoothed round-trip time, once it was measured."""
+        return self._machine.round_trip_seconds
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams there are records of."""
+        return len(self._streams)
+
+    # Streams.
+
+    def streams_left(self, *, unidirectional: bool = False) -> int:
+        """Return how many streams may be opened now."""
+        if self._reason is not None:
+            return 0
+        return max(0, self._machine.own_streams_left(unidirectional=unidirectional))
+
+    def next_stream_id(self, *, unidirectional: bool = False) -> int:
+        """Return the id of the next stream to open; it is opened by submitting something on it.
+
+        Raises:
+            LocalProtocolError: no stream can be opened now.
+        """
+        if not self.streams_left(unidirectional=unidirectional):
+            raise LocalProtocolError("no stream can be opened now")
+        return self._machine.get_next_available_stream_id(is_unidirectional=unidirectional)
+
+    def may_be_opened_by_peer(self, stream_id: int) -> bool:
+        """Whether the peer's stream of an id is open, was, or could be within the limit it was given."""
+        return stream_id // 4 < self._machine.streams_allowed(unidirectional=is_unidirectional(stream_id))
+
+    def submit_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
+        """Send octets on a stream.
+
+        Raises:
+            SendCapacityError: there are more than ``send_capacity``.
+            LocalProtocolError: the stream takes none, or cannot be opened.
+        """
+        self.sender.submit(self._sending(stream_id), data, end_stream=end_stream)
+        self._sending_ended(stream_id, end_stream)
+
+    def write(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
+        """Send a few octets on a stream whatever its capacity, such as what frames its data.
+
+        Raises:
+            LocalProtocolError: the stream takes none, or cannot be opened.
+        """
+        self.sender.write(self._sending(stream_id), data, end_stream=end_stream)
+        self._sending_ended(stream_id, end_stream)
+
+    def send_capacity(self, stream_id: int) -> int:
+        """Return how many octets ``submit_data`` takes now; 0 for streams that take none."""
+        self._settle()
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            return self.sender.capacity(stream)
+        one_way = is_unidirectional(stream_id)
+        if not self.streams_left(unidirectional=one_way) or stream_id != self.next_stream_id(unidirectional=one_way):
+            return 0
+        return self.sender.capacity_of_new(stream_id)
+
+    def submit_stream_reset(self, stream_id: int, code: int) -> None:
+        """Reset the sending side of a stream, as far as still possible."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and self._machine.may_send_on(stream_id):
+            self._machine.end_sending(stream_id, code)
+            self.sender.forget(stream)
+            self._end_if_over(stream)
+
+    def submit_stop_sending(self, stream_id: int, code: int) -> None:
+        """Ask the peer to stop sending on a stream; what still arrives is for nobody."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and self._machine.may_receive_on(stream_id) and not stream.stopped:
+            stream.stopped = True
+            if not stream.receiving_ended:
+                self._machine.end_receiving(stream_id, code)
+            self._end_if_over(stream)
+
+    def acknowledge(self, stream_id: int, n_octets: int) -> None:
+        """Return credit for octets that the application took."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and n_octets > 0:
+            self.ledger.acknowledge(stream.credit, n_octets)
+
+    def expect(self, stream_id: int, n_octets: int) -> None:
+        """Let the peer send so much more on a stream, whatever its window: it is needed whole."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self.ledger.expect(stream.credit, n_octets)
+
+    def release(self, stream_id: int) -> None:
+        """Tell that nobody uses a stream any more: when it is over, the peer may open another in its place."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and not stream.released:
+            stream.released = True
+            self.ledger.close(stream.credit)
+            self._forget_if_done(stream)
+
+    def is_sent(self, stream_id: int) -> bool:
+        """Whether the peer has acknowledged all of a stream."""
+        return self._machine.is_sent(stream_id)
+
+    # Datagrams of the application, pings, keys, and the end.
+
+    @property
+    def max_datagram_frame_octets(self) -> int:
+        """What a DATAGRAM frame can carry; negative when the peer takes none."""
+        return self._machine.datagram_frame_room()
+
+    def submit_datagram_frame(self, data: bytes) -> None:
+        """Send a DATAGRAM frame (RFC 9221). When too many wait, the oldest is dropped.
+
+        Raises:
+            LocalProtocolError: it would never fit into a packet, or the peer takes none.
+        """
+        if len(data) > self.max_datagram_frame_octets:
+            raise LocalProtocolError(f"{len(data)} octets do not fit into a DATAGRAM frame for this peer")
+        if self._reason is None:
+            self._machine.queue_datagram_frame(data)
+
+    def submit_ping(self) -> int:
+        """Send a ping and return its number, which comes back with its acknowledgement."""
+        return self.pings.send(self._now)
+
+    def submit_key_update(self) -> None:
+        """Change the encryption keys (RFC 9001 §6), once the handshake is confirmed."""
+        if self._machine.started and self._reason is None:
+            self._machine.request_key_update()
+
+    def submit_close(self, code: int, message: str = "", *, application: bool = True) -> None:
+        """End the connection.
+
+        Args:
+            code: of the application, or of the transport.
+            message: the reason, for a person; it is sent.
+            application: whose code it is.
+        """
+        if self._reason is None:
+            text = message.encode("utf-8", "replace")[:_MESSAGE_OCTETS].decode("utf-8", "ignore")
+            self._machine.close(code, None if application else 0, text)
+            self._terminate(CloseReason(code, message, application, local=True))
+
+    # Events, time and the transport.
+
+    def next_event(self) -> Event | None:
+        """Return the next event, or ``None`` when there is none for now. For those without a receiver."""
+        if not self._events.events:
+            self._settle()
+        return self._events.events.popleft() if self._events.events else None
+
+    def settle(self) -> None:
+        """See what was acknowledged since, and tell what capacity that makes."""
+        self._settle()
+
+    def connect(self, remote_address: AddressType) -> None:
+        """Begin the handshake (client). The time must have been told.
+
+        Args:
+            remote_address: where to, in the form in which datagrams will say where they come from.
+        """
+        self._machine.connect(remote_address, self._now)
+        self.pings.heard(self._now)
+        if self._machine.can_send_early and self.settings.early_data:
+            self._own_streams_changed()
+            self._receiver.ready()
+
+    def clock(self, now: float) -> None:
+        """Tell the time, and do what is due by it."""
+        self._now = self.ledger.now = now
+        machine = self._machine
+        timer = None if self._lost else machine.get_timer()
+        if timer is not None and now >= timer:
+            machine.handle_timer(now)
+            self._take_events()
+        if self._reason is None:
+            self.pings.clock(now)
+
+    def get_timer(self) -> float | None:
+        """Return when ``clock`` has to be called next, and datagrams taken, or ``None``."""
+        if self._lost:
+            return None
+        timer = self._machine.get_timer()
+        if self._reason is not None:
+            return timer
+        ping = self.pings.deadline()
+        if timer is None:
+            return None if ping == math.inf else ping
+        return min(timer, ping)
+
+    def datagram_received(self, datagram: DatagramType) -> None:
+        """Feed a datagram of the peer."""
+        if self._lost:
+            return
+        data, address = datagram
+        if self._reason is not None:
+            self._heard_after_close += 1
+            return
+        if self._machine.is_stateless_reset(data):
+            self._lost = True
+            self._terminate(CloseReason(QUICErrorCode.NO_ERROR, "the peer forgot the connection", False, False))
+            return
+        self.pings.heard(self._now)
+        try:
+            self._machine.receive_datagram(data, address, self._now)
+        except Exception as exc:  # noqa: BLE001  # the dependency stumbled over the peer's input: end this connection alone
+            self.submit_close(QUICErrorCode.INTERNAL_ERROR, f"{type(exc).__name__}: {exc}", application=False)
+            return
+        self._take_events()
+
+    def datagrams_to_send(self) -> list[DatagramType]:
+        """Take all datagrams that may leave now."""
+        if self._lost:
+            return []
+        machine = self._machine
+        datagrams = machine.datagrams_to_send(self._now)
+        if self._reason is not None:
+            return self._closing_datagrams(datagrams)
+        self._take_events()
+        discarded = machine.take_discarded()
+        for stream_id in discarded:
+            stream = self._streams.get(stream_id)
+            if stream is not None:
+                stream.discarded = True
+                self._forget_if_done(stream)
+        self._dirty = True
+        return datagrams
+
+    def connection_lost(self, message: str = "the socket was lost") -> None:
+        """Tell that the socket is gone: nothing is sent any more."""
+        self._lost = True
+        self._terminate(CloseReason(QUICErrorCode.NO_ERROR, message, application=False, local=True))
+
+    # Inside.
+
+    def _closing_datagrams(self, datagrams: list[DatagramType]) -> list[DatagramType]:
+        """Repeat the last word to a peer that still talks, less and less often (RFC 9000 §10.2.1)."""
+        if datagrams:
+            self._last_datagrams = datagrams[-1:]
+            self._heard_after_close = 0
+            return datagrams
+        heard = self._heard_after_close
+        if heard and not heard & (heard - 1) and not self.is_closed:
+            self._heard_after_close += 1
+            return list(self._last_datagrams)
+        return []
+
+    def _take_events(self) -> None:
+        machine = self._machine
+        self._dirty = True
+        while self._reason is None and (event := machine.next_event()) is not None:
+            self._take_event(event)
+        if self._reason is None and (close := machine.close_reason) is not None:
+            message = close.reason_phrase or ""
+            self._terminate(
+                CloseReason(close.error_code, message, close.frame_type is None, local=not machine.closed_by_peer)
+            )
+            return
+        if self._reason is None and self._own_streams_changed():
+            self._receiver.streams_allowed()
+
+    def _take_event(self, event: quic_events.QuicEvent) -> None:
+        if isinstance(event, quic_events.StreamDataReceived):
+            self._data_received(event.stream_id, event.data, event.end_stream)
+        elif isinstance(event, quic_events.StreamReset):
+            self._reset_received(event.stream_id, event.error_code)
+        elif isinstance(event, quic_events.StopSendingReceived):
+            self._stop_sending_received(event.stream_id, event.error_code)
+        elif isinstance(event, quic_events.DatagramFrameReceived):
+            self._receiver.datagram_frame_received(event.data)
+        elif isinstance(event, quic_events.PingAcknowledged):
+            round_trip = self.pings.acknowledged(event.uid, self._now)
+            if round_trip is not None:
+                self._receiver.ping_acknowledged(event.uid, round_trip)
+        elif isinstance(event, quic_events.ProtocolNegotiated):
+            self._receiver.ready()
+        elif isinstance(event, quic_events.HandshakeCompleted):
+            self._handshake = HandshakeCompleted(event.alpn_protocol, event.early_data_accepted, event.session_resumed)
+            self._receiver.handshake_completed(self._handshake)
+        elif isinstance(event, quic_events.ConnectionIdRetired):
+            self._retired_ids.append(event.connection_id)
+
+    def _data_received(self, stream_id: int, data: bytes, end_stream: bool) -> None:
+        stream = self._stream(stream_id)
+        if end_stream:
+            stream.receiving_ended = stream.credit.ended = True
+        if stream.stopped:
+            self.ledger.discarded(stream.credit, len(data))
+        else:
+            self.ledger.delivered(stream.credit, len(data))
+            self._receiver.data_received(stream_id, data, end_stream)
+        if end_stream:
+            self._end_if_over(stream)
+
+    def _reset_received(self, stream_id: int, code: int) -> None:
+        stream = self._stream(stream_id)
+        stream.receiving_ended = True
+        self.ledger.cut_off(stream.credit, self._machine.final_size(stream_id))
+        if not stream.stopped:
+            self._receiver.reset_received(stream_id, code)
+        self._end_if_over(stream)
+
+    def _stop_sending_received(self, stream_id: int, code: int) -> None:
+        stream = self._stream(stream_id)
+        was_ended = stream.sending_ended and not self._machine.has_stream(stream_id)
+        self._machine.free_sent(stream_id)
+        self.sender.forget(stream)
+        if not was_ended:
+            self._receiver.stop_sending_received(stream_id, code)
+        self._end_if_over(stream)
+
+    def _stream(self, stream_id: int) -> QUICStream:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            settings = self.settings
+            one_way = is_unidirectional(stream_id)
+            window = settings.unidirectional_window_octets if one_way else settings.stream_window_octets
+            credit = StreamCredit(stream_id, window, self._now)
+            stream = QUICStream(stream_id, credit, initiated_here=self._machine.is_own(stream_id))
+            self._streams[stream_id] = stream
+        return stream
+
+    def _sending(self, stream_id: int) -> QUICStream:
+        if self._reason is not None:
+            raise LocalProtocolError("the connection has ended")
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            one_way = is_unidirectional(stream_id)
+            if not self._machine.is_own(stream_id) or stream_id != self.next_stream_id(unidirectional=one_way):
+                raise LocalProtocolError(f"stream {stream_id} is not open", stream_id=stream_id)
+            stream = self._stream(stream_id)
+        if not self._machine.may_send_on(stream_id):
+            raise LocalProtocolError(f"the peer alone sends on stream {stream_id}", stream_id=stream_id)
+        return stream
+
+    def _sending_ended(self, stream_id: int, end_stream: bool) -> None:
+        if end_stream:
+            self._end_if_over(self._streams[stream_id])
+
+    def _end_if_over(self, stream: QUICStream) -> None:
+        if stream.is_over and not self.hold_streams and not stream.released:
+            self.release(stream.stream_id)
+
+    def _forget_if_done(self, stream: QUICStream) -> None:
+        if not (stream.released and stream.discarded):
+            return
+        if self._streams.pop(stream.stream_id, None) is not None:
+            self.sender.forget(stream)
+            if not stream.initiated_here:
+                self._machine.grant_streams(1, unidirectional=stream.unidirectional)
+
+    def _own_streams_changed(self) -> bool:
+        left = (self.streams_left(), self.streams_left(unidirectional=True))
+        grew = left[0] > self._own_streams_left[0] or left[1] > self._own_streams_left[1]
+        self._own_streams_left = left
+        return grew
+
+    def _capacity_increased(self, stream: QUICStream) -> None:
+        self._receiver.capacity_increased(stream.stream_id)
+
+    def _settle(self) -> None:
+        if self._dirty:
+            self._dirty = False
+            if self._reason is None:
+                self.sender.settle()
+
+    def _terminate(self, reason: CloseReason) -> None:
+        if self._reason is None:
+            self._reason = reason
+            for stream in self._streams.values():
+                self.ledger.close(stream.credit)
+            self._streams.clear()
+            self._receiver.terminated(reason)

@@ -1,0 +1,59 @@
+"""Pings of this side: those asked for, and those that keep a quiet connection alive."""
+
+from __future__ import annotations
+
+import math
+
+from ._compat_aioquic import QuicMachine
+
+__all__ = ["Pings"]
+
+
+class Pings:
+    """Pings on their way, and the keep-alive interval.
+
+    Args:
+        machine: sends them.
+        interval_seconds: of silence, before a ping is sent by itself.
+    """
+
+    __slots__ = ("_counter", "_interval", "_machine", "_outstanding", "_quiet_since", "needed")
+
+    def __init__(self, machine: QuicMachine, interval_seconds: float) -> None:
+        self._machine = machine
+        self._interval = interval_seconds
+        self._outstanding: dict[int, float] = {}
+        self._counter = 0
+        self._quiet_since: float | None = None
+        self.needed = False
+        """Whether the connection has to be kept alive: then a ping goes out at half of the idle timeout too."""
+
+    def send(self, now: float) -> int:
+        """Send a ping and return its number."""
+        self._counter += 1
+        self._outstanding[self._counter] = now
+        self._machine.send_ping(self._counter)
+        return self._counter
+
+    def acknowledged(self, uid: int, now: float) -> float | None:
+        """Return the round trip of a ping, or ``None`` if nobody asked for it."""
+        sent_at = self._outstanding.pop(uid, None)
+        return None if sent_at is None else now - sent_at
+
+    def heard(self, now: float) -> None:
+        """Note that a datagram arrived."""
+        self._quiet_since = now
+
+    def clock(self, now: float) -> None:
+        """Send what is due."""
+        if now >= self.deadline():
+            self._quiet_since = now
+            self._counter += 1
+            self._machine.send_ping(self._counter)
+
+    def deadline(self) -> float:
+        """Return when a ping is due."""
+        if self._quiet_since is None or not self._machine.handshake_complete:
+            return math.inf
+        interval = min(self._interval, self._machine.idle_seconds / 2) if self.needed else self._interval
+        return self._quiet_since + interval

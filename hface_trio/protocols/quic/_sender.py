@@ -1,0 +1,147 @@
+"""Sending on streams: how much may be submitted, and the news that it may be more.
+
+``aioquic`` takes whatever it is given. So a stream may submit what the peer's limits leave, for it and for the
+connection, while little is unsent (what congestion holds back: one write's worth, so that the order of what is sent is
+decided outside, and late) and not too much unacknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...errors import LocalProtocolError, SendCapacityError
+from .._interfaces import Buffer
+from ._compat_aioquic import QuicMachine
+from ._settings import QUICSettings
+from ._streams import QUICStream
+
+__all__ = ["StreamSender"]
+
+
+class StreamSender:
+    """Sends the data of all streams.
+
+    Args:
+        machine: takes the data.
+        settings: bounds.
+        announce: told that a blocked stream has capacity.
+    """
+
+    __slots__ = (
+        "_active",
+        "_announce",
+        "_blocked",
+        "_machine",
+        "_settings",
+        "overhead_octets",
+        "unacknowledged",
+        "unsent",
+    )
+
+    def __init__(self, machine: QuicMachine, settings: QUICSettings, announce: Callable[[QUICStream], None]) -> None:
+        self._machine = machine
+        self._settings = settings
+        self._announce = announce
+        self._active: dict[int, QUICStream] = {}
+        self._blocked: dict[int, QUICStream] = {}
+        self.overhead_octets = 0
+        """What is written in front of the octets of each submission."""
+        self.unsent = 0
+        self.unacknowledged = 0
+
+    def capacity(self, stream: QUICStream) -> int:
+        """Return how many octets may be submitted now; if none, news of more will come."""
+        octets = self._capacity(stream)
+        if octets == 0 and not stream.sending_ended:
+            self._block(stream)
+        return octets
+
+    def capacity_of_new(self, stream_id: int) -> int:
+        """Return how many octets may be submitted on a stream that would be opened by it."""
+        room = min(self._shared_capacity(), self._machine.stream_room(stream_id))
+        return max(0, room - self.overhead_octets)
+
+    def submit(self, stream: QUICStream, data: Buffer, *, end_stream: bool) -> None:
+        """Send data within the capacity.
+
+        Raises:
+            SendCapacityError: there is too much of it.
+            LocalProtocolError: the sending side has ended.
+        """
+        if len(data) > self._capacity(stream):
+            if stream.sending_ended:
+                raise LocalProtocolError(f"stream {stream.stream_id} takes no data", stream_id=stream.stream_id)
+            self._block(stream)
+            raise SendCapacityError(f"stream {stream.stream_id} cannot take {len(data)} octets now")
+        self.write(stream, data, end_stream=end_stream)
+        if not end_stream and self._capacity(stream) == 0:
+            self._block(stream)
+
+    def write(self, stream: QUICStream, data: Buffer, *, end_stream: bool) -> None:
+        """Send data whatever the capacity: it is little, and must not wait.
+
+        Raises:
+            LocalProtocolError: the sending side has ended.
+        """
+        if stream.sending_ended:
+            raise LocalProtocolError(f"stream {stream.stream_id} takes no data", stream_id=stream.stream_id)
+        self._machine.send_stream_data(stream.stream_id, data, end_stream)  # type: ignore[arg-type]  # any buffer will do
+        octets = len(data)
+        stream.unsent += octets
+        stream.unacknowledged += octets
+        self.unsent += octets
+        self.unacknowledged += octets
+        self._active[stream.stream_id] = stream
+        if end_stream:
+            stream.sending_ended = True
+            self._unblock(stream)
+
+    def forget(self, stream: QUICStream) -> None:
+        """Forget what a stream had to send: it was reset."""
+        stream.sending_ended = True
+        self._unblock(stream)
+        self.unsent -= stream.unsent
+        self.unacknowledged -= stream.unacknowledged
+        stream.unsent = stream.unacknowledged = 0
+        self._active.pop(stream.stream_id, None)
+
+    def settle(self) -> None:
+        """See what was sent and acknowledged, and announce what capacity that makes."""
+        done: list[int] = []
+        for stream_id, stream in self._active.items():
+            unsent, unacknowledged = self._machine.unsent_and_unacknowledged(stream_id)
+            self.unsent += unsent - stream.unsent
+            self.unacknowledged += unacknowledged - stream.unacknowledged
+            stream.unsent, stream.unacknowledged = unsent, unacknowledged
+            if not unacknowledged:
+                done.append(stream_id)
+        for stream_id in done:
+            del self._active[stream_id]
+        if self._blocked and self._shared_capacity() > 0:
+            for stream in list(self._blocked.values()):
+                if self._capacity(stream) > 0:
+                    self._unblock(stream)
+                    self._announce(stream)
+
+    def _capacity(self, stream: QUICStream) -> int:
+        if stream.sending_ended:
+            return 0
+        return self.capacity_of_new(stream.stream_id)
+
+    def _shared_capacity(self) -> int:
+        settings = self._settings
+        return min(
+            self._machine.connection_room() - self.unsent,
+            settings.queued_octets - self.unsent,
+            settings.unacknowledged_octets - self.unacknowledged,
+        )
+
+    def _block(self, stream: QUICStream) -> None:
+        if not stream.blocked:
+            stream.blocked = True
+            self._blocked[stream.stream_id] = stream
+
+    def _unblock(self, stream: QUICStream) -> None:
+        if stream.blocked:
+            stream.blocked = False
+            del self._blocked[stream.stream_id]

@@ -1,0 +1,60 @@
+"""The streams of a connection, as this side sees them: how far each direction has come, and what is on its way.
+
+A record lives from the stream's first octet until it is over on the wire *and* released by whoever uses it: only then
+may the peer open another stream in its place.
+"""
+
+from __future__ import annotations
+
+from ._codes import is_unidirectional
+from ._credit import StreamCredit
+
+__all__ = ["QUICStream"]
+
+
+class QUICStream:
+    """One stream.
+
+    Args:
+        stream_id: its id.
+        initiated_here: whether this side opened it.
+        credit: the account of what is received.
+    """
+
+    __slots__ = (
+        "blocked",
+        "credit",
+        "discarded",
+        "initiated_here",
+        "receiving_ended",
+        "released",
+        "sending_ended",
+        "stopped",
+        "stream_id",
+        "unacknowledged",
+        "unsent",
+    )
+
+    def __init__(self, stream_id: int, credit: StreamCredit, *, initiated_here: bool) -> None:
+        self.stream_id = stream_id
+        self.initiated_here = initiated_here
+        self.credit = credit
+        one_way = is_unidirectional(stream_id)
+        self.receiving_ended = one_way and initiated_here  # the peer's end or reset was seen
+        self.sending_ended = one_way and not initiated_here  # the end or a reset was submitted
+        self.stopped = False  # what still arrives is for nobody
+        self.blocked = False  # the application waits for send capacity
+        self.unsent = 0
+        self.unacknowledged = 0
+        self.released = False
+        self.discarded = False  # over on the wire
+
+    @property
+    def unidirectional(self) -> bool:
+        """Whether it has one direction."""
+        return is_unidirectional(self.stream_id)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is received or submitted."""
+        return self.sending_ended and (self.receiving_ended or self.stopped)
