@@ -221,7 +221,9 @@ class MultiplexedDriver(ConnectionDriver):
         cause: HfaceError
         received = isinstance(event, StreamResetReceived)
         if received and code == REFUSED_STREAM and self.record.client_side:  # also when GOAWAY has ended the connection
-            cause = RequestNotProcessedError("the peer did not process the request", error_code=code, stream_id=stream_id)
+            cause = RequestNotProcessedError(
+                "the peer did not process the request", error_code=code, stream_id=stream_id
+            )
         elif self.protocol.output_end is not OutputEnd.OPEN or self.terminated is not None:
             cause = self._connection_lost_error(code, stream)
         elif received:
