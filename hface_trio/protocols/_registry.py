@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineGroup", "ProtocolRegistry", "protocol_registry"]
 
-_BUILTIN_ENGINES = {
+_BUILTIN_ENGINES: dict[str, dict[str, str]] = {
     "http1_servers": {"h11": "hface_trio.protocols.http1:H11ServerProtocol"},
     "http1_clients": {"h11": "hface_trio.protocols.http1:H11ClientProtocol"},
     "http2_servers": {"h2": "hface_trio.protocols.http2:H2ServerProtocol"},
@@ -35,7 +35,7 @@ class EngineGroup:
     """
 
     def __init__(self, group: str, builtin: dict[str, str] | None = None) -> None:
-        self.group = group
+        self.group: str = group
         self._builtin = builtin or {}
 
     @cached_property
@@ -80,17 +80,17 @@ class ProtocolRegistry:
     """
 
     def __init__(self, prefix: str = "hface_trio.") -> None:
-        self.http1_servers = self._group(prefix, "http1_servers")
+        self.http1_servers: EngineGroup = self._group(prefix, "http1_servers")
         """Servers of HTTP/1.1."""
-        self.http1_clients = self._group(prefix, "http1_clients")
+        self.http1_clients: EngineGroup = self._group(prefix, "http1_clients")
         """Clients of HTTP/1.1."""
-        self.http2_servers = self._group(prefix, "http2_servers")
+        self.http2_servers: EngineGroup = self._group(prefix, "http2_servers")
         """Servers of HTTP/2."""
-        self.http2_clients = self._group(prefix, "http2_clients")
+        self.http2_clients: EngineGroup = self._group(prefix, "http2_clients")
         """Clients of HTTP/2."""
-        self.http3_servers = self._group(prefix, "http3_servers")
+        self.http3_servers: EngineGroup = self._group(prefix, "http3_servers")
         """Servers of HTTP/3."""
-        self.http3_clients = self._group(prefix, "http3_clients")
+        self.http3_clients: EngineGroup = self._group(prefix, "http3_clients")
         """Clients of HTTP/3."""
 
     @staticmethod
@@ -98,5 +98,5 @@ class ProtocolRegistry:
         return EngineGroup(prefix + name, _BUILTIN_ENGINES.get(name))
 
 
-protocol_registry = ProtocolRegistry()
+protocol_registry: ProtocolRegistry = ProtocolRegistry()
 """The engines of this interpreter's environment."""

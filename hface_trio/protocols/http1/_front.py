@@ -80,9 +80,9 @@ class HeadScanner:
         self._max_fields = max_fields
         self._checked = 0
         self._searched = 0
-        self.fields = 0
+        self.fields: int = 0
         """Number of fields of the section that was found last."""
-        self.octets = 0
+        self.octets: int = 0
         """Size of the section that was found last."""
 
     def scan(self, source: bytes | bytearray, start: int) -> int:

@@ -38,10 +38,10 @@ class RequestReceived(Event):
     __slots__ = _fields = ("method", "target", "headers", "http_version")
 
     def __init__(self, method: bytes, target: bytes, headers: tuple[HeaderType, ...], http_version: str) -> None:
-        self.method = method
-        self.target = target
-        self.headers = headers
-        self.http_version = http_version
+        self.method: bytes = method
+        self.target: bytes = target
+        self.headers: tuple[HeaderType, ...] = headers
+        self.http_version: str = http_version
 
 
 class BodyReceived(Event):
@@ -55,8 +55,8 @@ class BodyReceived(Event):
     __slots__ = _fields = ("data", "more")
 
     def __init__(self, data: bytes, more: bool) -> None:
-        self.data = data
-        self.more = more
+        self.data: bytes = data
+        self.more: bool = more
 
 
 class ConnectionClosed(Event):
@@ -69,7 +69,7 @@ class ConnectionClosed(Event):
     __slots__ = _fields = ("reason",)
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason
+        self.reason: str = reason
 
 
 class Upgraded(Event):
@@ -82,7 +82,7 @@ class Upgraded(Event):
     __slots__ = _fields = ("protocol",)
 
     def __init__(self, protocol: str) -> None:
-        self.protocol = protocol
+        self.protocol: str = protocol
 
 
 ProtocolEvent: TypeAlias = RequestReceived | BodyReceived | ConnectionClosed | Upgraded
