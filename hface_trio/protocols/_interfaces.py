@@ -14,13 +14,14 @@ what the network shall carry. It never blocks, never reads a clock and never sta
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..events import Event
-from ..models import DatagramType, HeadersType, HTTPErrorCodes
+from ..models import AddressType, DatagramType, HeadersType, HTTPErrorCodes
 
 __all__ = [
     "ALPNHTTPFactory",
@@ -33,6 +34,7 @@ __all__ = [
     "HTTPOverTCPUpgrade",
     "HTTPProtocol",
     "OutputEnd",
+    "StreamCodes",
 ]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -53,6 +55,23 @@ class OutputEnd(enum.Enum):
 
     ABORTED = "aborted"
     """Drop the queued output and reset the transport, so that the peer cannot mistake this for a clean end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamCodes:
+    """The codes with which streams are reset on one version of HTTP.
+
+    Args:
+        no_error: nothing is wrong, the rest is not needed.
+        internal_error: this side failed.
+        refused: nothing was done with the request; it may be sent again.
+        cancelled: the exchange is not wanted any more.
+    """
+
+    no_error: int
+    internal_error: int
+    refused: int
+    cancelled: int
 
 
 class HTTPProtocol(ABC):
@@ -213,12 +232,62 @@ class HTTPOverTCPProtocol(HTTPProtocol):
 
 
 class HTTPOverQUICProtocol(HTTPProtocol):
-    """An HTTP connection over QUIC datagrams."""
+    """An HTTP connection over QUIC datagrams.
+
+    Datagrams that are to be sent may depend on time alone: after ``clock`` they are taken too. When ``is_closed``, whoever
+    routes datagrams forgets the connection.
+    """
+
+    hold_streams: bool = False
+    """Whether a stream that is over still counts until ``stream_released`` is called for it, so that the peer opens no
+    more streams than the application can hold. Set by who will call it, before anything is fed."""
+
+    @property
+    @abstractmethod
+    def stream_codes(self) -> StreamCodes:
+        """Codes to reset streams with."""
 
     @property
     @abstractmethod
     def connection_ids(self) -> Sequence[bytes]:
         """QUIC connection ids that route datagrams to this connection."""
+
+    @abstractmethod
+    def take_connection_id_changes(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the ids issued and the ids retired since the last call. What it began with is neither.
+
+        To be called after each feed and each ``datagrams_to_send``.
+        """
+
+    @property
+    @abstractmethod
+    def handshake_complete(self) -> bool:
+        """Whether the TLS handshake has completed."""
+
+    @property
+    @abstractmethod
+    def handshake_failure(self) -> str | None:
+        """Why there was no connection, in words for a person; ``None`` while it may yet be, and when there was one."""
+
+    @property
+    @abstractmethod
+    def output_end(self) -> OutputEnd:
+        """``CLOSED`` when the datagrams to be taken now are the last, ``ABORTED`` when there are none to take."""
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether the connection is over for good, its closing period too."""
+
+    @property
+    @abstractmethod
+    def remote_address(self) -> AddressType | None:
+        """Where datagrams go at present; it changes when the peer migrates."""
+
+    @property
+    @abstractmethod
+    def peer_certificate(self) -> bytes | None:
+        """The certificate that the peer showed, DER."""
 
     @abstractmethod
     def connection_lost(self) -> None:
@@ -230,7 +299,26 @@ class HTTPOverQUICProtocol(HTTPProtocol):
 
     @abstractmethod
     def datagrams_to_send(self) -> list[DatagramType]:
-        """Take all queued datagrams."""
+        """Take all datagrams that may leave now."""
+
+    @abstractmethod
+    def stream_released(self, stream_id: int) -> None:
+        """Tell that the application is done with a stream; needed where ``hold_streams`` is set, harmless otherwise."""
+
+    def submit_continue(self, stream_id: int) -> None:  # most versions have nothing to do
+        """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
+
+    @abstractmethod
+    def submit_datagram(self, stream_id: int, data: bytes) -> None:
+        """Send an HTTP datagram (RFC 9297). It may be lost.
+
+        Raises:
+            LocalProtocolError: it is longer than ``max_datagram_octets``, or the stream is over.
+        """
+
+    @abstractmethod
+    def max_datagram_octets(self, stream_id: int) -> int:
+        """Return how long an HTTP datagram may be; negative when the peer takes none."""
 
 
 class HTTPOverTCPFactory(ABC):
@@ -289,8 +377,19 @@ class HTTPOverQUICServerFactory(ABC):
         """ALPN names to accept, most preferred first."""
 
     @abstractmethod
-    def __call__(self) -> HTTPOverQUICProtocol:
-        """Make the protocol of a new connection."""
+    def __call__(
+        self,
+        *,
+        original_destination_connection_id: bytes | None = None,
+        retry_source_connection_id: bytes | None = None,
+    ) -> HTTPOverQUICProtocol:
+        """Make the protocol of a new connection.
+
+        Args:
+            original_destination_connection_id: the id that the client first sent to, where a Retry packet was sent;
+                otherwise it is taken from the first datagram that is fed.
+            retry_source_connection_id: the id in the Retry packet.
+        """
 
 
 class ALPNHTTPFactory(HTTPOverTCPFactory):
