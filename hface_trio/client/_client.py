@@ -29,7 +29,8 @@ _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHI
 class Client:
     """Sends requests; made by :func:`open_client`.
 
-    A connection whose exchange is complete is kept, up to ten for an origin, and used again. Redirects are not followed,
+    An HTTP/1.1 connection whose exchange is complete is kept, up to ten for an origin, and used again; an HTTP/2 connection
+    is shared by all exchanges with its origin. Redirects are not followed,
     cookies not kept, content not decoded: what came is what is given.
     """
 
@@ -49,6 +50,10 @@ class Client:
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
         self._idle: dict[tuple[str, str, int], deque[HTTPConnection]] = {}
+        self._shared: dict[tuple[str, str, int], HTTPConnection] = {}
+        self._connecting: dict[tuple[str, str, int], trio.Lock] = {}
+        self._serial_origins: set[tuple[str, str, int]] = set()
+        self._may_share = http_versions is None or any(version != "1.1" for version in http_versions)
 
     async def __aenter__(self) -> Self:
         if self._nursery is not None:
@@ -62,6 +67,7 @@ class Client:
         nursery = self._nursery
         if nursery is not None:
             self._idle.clear()
+            self._shared.clear()
             nursery.cancel_scope.cancel()
             await self._manager.__aexit__(None, None, None)
 
@@ -121,12 +127,33 @@ class Client:
 
     async def acquire(self, url: RequestURL) -> tuple[HTTPConnection, bool]:
         """Return a connection for one exchange, and whether it was used before."""
-        idle = self._idle.get(url.origin)
+        origin = url.origin
+        idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()  # the one used last is the likeliest to be alive
             if connection.is_available():
                 return connection, True
-        return await self.open_connection(url), False
+        if (shared := self._shared_with(origin)) is not None:
+            return shared, True
+        if not self._may_share or origin in self._serial_origins:
+            return await self.open_connection(url), False
+        # Whoever comes while the first connection to an origin is being made may be able to share it.
+        async with self._connecting.setdefault(origin, trio.Lock()):
+            if (shared := self._shared_with(origin)) is not None:
+                return shared, True
+            connection = await self.open_connection(url)
+            if connection.multiplexed:
+                self._shared[origin] = connection
+            else:
+                self._serial_origins.add(origin)
+        return connection, False
+
+    def _shared_with(self, origin: tuple[str, str, int]) -> HTTPConnection | None:
+        connection = self._shared.get(origin)
+        if connection is not None and connection.has_expired():
+            del self._shared[origin]
+            return None
+        return connection
 
     async def open_connection(self, url: RequestURL) -> HTTPConnection:
         """Return a new connection to the origin of a URL."""
@@ -136,7 +163,7 @@ class Client:
 
     def release(self, url: RequestURL, connection: HTTPConnection) -> None:
         """Take a connection back after an exchange: keep it if it can be used again."""
-        if connection.has_expired() or not connection.is_available():
+        if connection.multiplexed or connection.has_expired() or not connection.is_available():
             return
         idle = self._idle.setdefault(url.origin, deque())
         while len(idle) >= _MAX_IDLE_PER_ORIGIN:
