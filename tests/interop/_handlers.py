@@ -87,14 +87,21 @@ class Handlers:
         await stream.send_response(200, [_JSON], json.dumps(shown).encode())
 
     async def _digest(self, stream: hface_trio.HTTPStream, parameters: _Parameters) -> None:
-        """Read the body; answer with its length, its SHA-256 and its trailers."""
-        sha, n_octets = hashlib.sha256(), 0
+        """Read the body; answer with its length, its SHA-256, its trailers, and the number of pieces it came in.
+
+        It may take ``pause`` seconds over each piece.
+        """
+        pause = float(parameters.get("pause", 0))
+        sha, n_octets, n_pieces = hashlib.sha256(), 0, 0
         async for chunk in stream.iter_data():
             sha.update(chunk)
             n_octets += len(chunk)
+            n_pieces += 1
+            if pause:
+                await trio.sleep(pause)
             self._journal.count(parameters["id"], len(chunk))
         trailers = [[name.decode(), value.decode()] for name, value in stream.trailers or ()]
-        shown = {"octets": n_octets, "sha256": sha.hexdigest(), "trailers": trailers}
+        shown = {"octets": n_octets, "sha256": sha.hexdigest(), "trailers": trailers, "pieces": n_pieces}
         await stream.send_response(200, [_JSON], json.dumps(shown).encode())
 
     async def _hold(self, stream: hface_trio.HTTPStream, parameters: _Parameters) -> None:

@@ -21,7 +21,7 @@ SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
 
 def assert_whole(answer: bytes) -> None:
     shown: dict[str, Any] = json.loads(answer)
-    assert shown == {"octets": LARGE, "sha256": digest(LARGE), "trailers": []}
+    assert (shown["octets"], shown["sha256"]) == (LARGE, digest(LARGE))
 
 
 @SCHEMES
