@@ -1,4 +1,4 @@
-"""TLS over any byte stream, on ``ssl.SSLObject`` with memory BIOs.
+"""TLS over any byte stream.
 
 ``trio.SSLStream`` has no half-close, one cancelled send breaks it for good, and its receive may wait for its sends. The
 rules here:
@@ -7,7 +7,7 @@ rules here:
   here in order, and the next call that sends takes it along.
 - Receiving never waits for sending. What reading makes TLS emit (answers to key updates, alerts) is tried once without
   waiting, and otherwise leaves with the next send. A peer that makes more than
-  ``_CONTROL_OCTETS`` of it wait is cut off.
+  64 KiB of it wait is cut off.
 - Plaintext is encrypted only while no ciphertext waits, so at most one slice's worth of ciphertext lies here.
 - An end of the transport without close_notify is an error, for it may be an attacker's (RFC 8446 §6.1).
 - close_notify ends one direction only (RFC 8446 §6.1): after ``send_eof`` receiving goes on, whatever the TLS version.
@@ -16,30 +16,27 @@ rules here:
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import enum
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import trio
 
 from ..errors import TLSHandshakeError
-from ._client_hello import read_server_name_untrusted
 from ._interfaces import Buffer, ByteStream, ExtraAttributes, check_receive_size
+from ._tls_engine import SLICE_OCTETS, TLSEngine, slices
 from ._tls_errors import describe_tls_error
 
 __all__ = ["TLSByteStream"]
 
-_RECORD_OCTETS = 16 * 1024
 _RECEIVE_OCTETS = 64 * 1024
 # A little more than what four full records take on the wire, so that they come with one receive.
 _CIPHERTEXT_OCTETS = _RECEIVE_OCTETS + 1024
-_SLICE_OCTETS = 64 * 1024  # encrypted and sent in one go
-_SEND_OCTETS = 4 * _SLICE_OCTETS  # encrypted by one send_nowait, so that it returns in well under a millisecond
+_SEND_OCTETS = 4 * SLICE_OCTETS  # encrypted by one send_nowait, so that it returns in well under a millisecond
 _CONTROL_OCTETS = 64 * 1024
 # A slice that follows a nearly full one may lie here too, besides the control output.
-_MOST_UNSENT_OCTETS = 2 * _SLICE_OCTETS + 1024 + _CONTROL_OCTETS
+_MOST_UNSENT_OCTETS = 2 * SLICE_OCTETS + 1024 + _CONTROL_OCTETS
 _NOTHING = memoryview(b"")
 
 
@@ -63,16 +60,9 @@ class TLSByteStream(ByteStream):
 
     __slots__ = (
         "_attributes",
-        "_hello",
-        "_incoming",
-        "_notified",
-        "_object",
-        "_outgoing",
-        "_plaintext",
-        "_receive_end",
+        "_engine",
         "_receiving",
         "_sending",
-        "_server_name",
         "_state",
         "_transport",
         "_unsent",
@@ -83,21 +73,11 @@ class TLSByteStream(ByteStream):
         self, transport: ByteStream, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None
     ) -> None:
         self._transport = transport
-        self._server_name = server_name
-        # What the client sent before it got an answer. OpenSSL bounds it, as it refuses a longer ClientHello.
-        self._hello = bytearray() if server_side else None
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._object = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
-        )
+        self._engine = TLSEngine(context, server_side=server_side, server_name=server_name)
         self._state = _State.NEW
         self._attributes: ExtraAttributes | None = None
-        self._unsent = _NOTHING  # ciphertext that was taken out of the BIO and not by the transport
-        self._plaintext = b""  # decrypted ahead, by send_eof
-        self._receive_end: ssl.SSLError | bool = False  # True: close_notify came; an error: TLS failed
+        self._unsent = _NOTHING  # ciphertext that was taken out of the engine and not by the transport
         self._wants_input: trio.Event | None = None  # OpenSSL must read before it can write on
-        self._notified = False  # our close_notify lies in the BIO or has left
         self._receiving = False
         self._sending = False
 
@@ -111,21 +91,13 @@ class TLSByteStream(ByteStream):
         attributes = self._transport.extra_attributes
         if self._state is not _State.OPEN:
             return attributes
-        cipher = self._object.cipher()
-        self._attributes = dataclasses.replace(
-            attributes,
-            tls_version=self._object.version(),
-            cipher=None if cipher is None else cipher[0],
-            alpn_protocol=self._object.selected_alpn_protocol(),
-            server_name=self._server_name,
-            peer_certificate=self._object.getpeercert(binary_form=True),
-        )
+        self._attributes = self._engine.describe(attributes)
         return self._attributes
 
     @property
     def unsent_octets(self) -> int:
         """Octets of ciphertext that the transport has not taken."""
-        return len(self._unsent) + self._outgoing.pending + self._transport.unsent_octets
+        return len(self._unsent) + self._engine.output_octets + self._transport.unsent_octets
 
     # Handshake
 
@@ -153,34 +125,19 @@ class TLSByteStream(ByteStream):
         try:
             while not self._step_handshake():
                 await self._send_pending()
-                await self._receive_flight()
+                self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
             await self._send_pending()
         finally:
             self._sending = self._receiving = False
         self._state = _State.OPEN
 
-    async def _receive_flight(self) -> None:
-        ciphertext = await self._transport.receive_some(_CIPHERTEXT_OCTETS)
-        if not ciphertext:
-            self._incoming.write_eof()
-            return
-        self._incoming.write(ciphertext)
-        if self._hello is not None:
-            self._hello += ciphertext
-
     def _step_handshake(self) -> bool:
         try:
-            self._object.do_handshake()
-        except ssl.SSLWantReadError:
-            if self._hello is not None and self._outgoing.pending:  # OpenSSL has accepted it, and answers
-                self._server_name = read_server_name_untrusted(bytes(self._hello))
-                self._hello = None
-            return False
-        except (ssl.SSLError, ssl.CertificateError) as exc:
+            return self._engine.step_handshake()
+        except ssl.SSLError as exc:
             self._state = _State.FAILED
             self._push_quietly()
             raise TLSHandshakeError(f"TLS handshake failed: {describe_tls_error(exc)}") from exc
-        return True
 
     # Receiving
 
@@ -208,79 +165,40 @@ class TLSByteStream(ByteStream):
             raise trio.BusyResourceError("another task is receiving from this stream")
         self._receiving = True
         try:
-            if self._plaintext or self._receive_end or self._incoming.pending or self._object.pending():
+            engine = self._engine
+            if engine.has_input:
                 await trio.lowlevel.checkpoint()
             else:
-                await self._receive_ciphertext()
+                engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
             while True:
                 if self._state is not _State.OPEN:
                     self._refuse()
                 data = self._decrypt(max_bytes)
-                if data or self._receive_end is True:
+                if data or engine.end is True:
                     return data
-                await self._receive_ciphertext()
+                engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
         finally:
             self._receiving = False
 
-    async def _receive_ciphertext(self) -> None:
-        ciphertext = await self._transport.receive_some(_CIPHERTEXT_OCTETS)
-        if ciphertext:
-            self._incoming.write(ciphertext)
-        else:
-            self._incoming.write_eof()
-
     def _decrypt(self, max_bytes: int) -> bytes:
-        """Return what can be decrypted now; nothing when it takes more ciphertext, or at the end."""
-        if self._plaintext:
-            data = self._plaintext[:max_bytes]
-            self._plaintext = self._plaintext[max_bytes:]
-            return data
-        data = self._read_record(max_bytes)
-        if data and len(data) < max_bytes and (self._incoming.pending or self._object.pending()):
-            data = b"".join([data, *self._read_records(max_bytes - len(data))])
-        if self._outgoing.pending:
+        engine = self._engine
+        data = engine.decrypt(max_bytes)
+        if engine.output_octets:
             self._push_quietly()
-            if len(self._unsent) + self._outgoing.pending > _MOST_UNSENT_OCTETS:
+            if len(self._unsent) + engine.output_octets > _MOST_UNSENT_OCTETS:
                 raise trio.BrokenResourceError("the peer makes TLS answer and does not take the answers")
         if self._wants_input is not None:
             self._wants_input.set()
             self._wants_input = None
-        if not data and isinstance(self._receive_end, ssl.SSLError):
-            raise trio.BrokenResourceError(describe_tls_error(self._receive_end)) from self._receive_end
-        return data
-
-    def _read_records(self, max_bytes: int) -> list[bytes]:
-        records: list[bytes] = []
-        while max_bytes and (self._incoming.pending or self._object.pending()):
-            data = self._read_record(max_bytes)
-            if not data:
-                break
-            records.append(data)
-            max_bytes -= len(data)
-        return records
-
-    def _read_record(self, max_bytes: int) -> bytes:
-        # One call returns one record at most, so asking for more would only allocate more.
-        if self._receive_end:
-            return b""
-        try:
-            data = self._object.read(min(max_bytes, _RECORD_OCTETS))
-        except ssl.SSLWantReadError:
-            return b""
-        except ssl.SSLZeroReturnError:  # close_notify, after ours
-            data = b""
-        except ssl.SSLError as exc:
-            self._receive_end = exc
-            return b""
-        if not data:
-            self._receive_end = True
+        if not data and isinstance(engine.end, ssl.SSLError):
+            raise trio.BrokenResourceError(describe_tls_error(engine.end)) from engine.end
         return data
 
     # Sending
 
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         """Encrypt and send what leaves without waiting; see :meth:`ByteStream.send_nowait`."""
-        if self._state is not _State.OPEN or self._notified or self._sending:
+        if self._state is not _State.OPEN or self._engine.notified or self._sending:
             self._refuse_to_send()
         return self._encrypt(buffers)
 
@@ -318,7 +236,7 @@ class TLSByteStream(ByteStream):
         Cancellation: before the first octet nothing was sent; later an unknown part was, and the stream is as usable
             as before.
         """
-        if self._state is not _State.OPEN or self._notified or self._sending:
+        if self._state is not _State.OPEN or self._engine.notified or self._sending:
             self._refuse_to_send()
         self._sending = True
         try:
@@ -356,7 +274,7 @@ class TLSByteStream(ByteStream):
             await trio.lowlevel.checkpoint()
             if self._state is not _State.OPEN:
                 self._refuse()
-            if not self._queue_close_notify():
+            if not self._engine.queue_close_notify():
                 raise trio.BrokenResourceError("TLS cannot end its output")
             await self._send_pending()
             await self._transport.send_eof()
@@ -383,9 +301,9 @@ class TLSByteStream(ByteStream):
         """Hand ciphertext to the transport until it takes no more; say whether all has left."""
         while True:
             if not self._unsent:
-                if not self._outgoing.pending:
+                if not self._engine.output_octets:
                     return True
-                self._unsent = memoryview(self._outgoing.read())
+                self._unsent = memoryview(self._engine.take_output())
             sent = self._transport.send_nowait((self._unsent,))
             if sent < len(self._unsent):
                 self._unsent = self._unsent[sent:]
@@ -403,10 +321,10 @@ class TLSByteStream(ByteStream):
             return 0
         taken = 0
         try:
-            for plaintext in _slices(buffers):
-                self._object.write(plaintext)
+            for plaintext in slices(buffers):
+                self._engine.encrypt(plaintext)
                 taken += len(plaintext)
-                if self._outgoing.pending >= _SLICE_OCTETS and (not self._push() or taken >= _SEND_OCTETS):
+                if self._engine.output_octets >= SLICE_OCTETS and (not self._push() or taken >= _SEND_OCTETS):
                     return taken
         except ssl.SSLWantReadError:
             # A handshake message after the handshake has come in part, and OpenSSL wants its rest first.
@@ -419,19 +337,6 @@ class TLSByteStream(ByteStream):
 
     # Ending
 
-    def _queue_close_notify(self) -> bool:
-        """Put close_notify behind what waits; say whether it has its place there."""
-        if self._notified:
-            return True
-        # unwrap() also looks for the peer's close_notify, and breaks the connection if it finds data instead. So what
-        # has come is decrypted first.
-        self._plaintext += b"".join(self._read_records(_CIPHERTEXT_OCTETS * 2))
-        pending = self._outgoing.pending
-        with contextlib.suppress(ssl.SSLError):  # mostly SSLWantReadError: the peer's close_notify is not here
-            self._object.unwrap()
-        self._notified = self._outgoing.pending > pending
-        return self._notified
-
     async def aclose(self) -> None:
         """Close both directions; waits for nothing.
 
@@ -439,7 +344,7 @@ class TLSByteStream(ByteStream):
         output that was cut for a whole one. See :meth:`SocketByteStream.aclose` for data that nobody received.
         """
         if self._state is _State.OPEN and not self._sending:
-            self._queue_close_notify()
+            self._engine.queue_close_notify()
         if self._state is not _State.CLOSED:
             self._push_quietly()
             self._close()
@@ -453,7 +358,6 @@ class TLSByteStream(ByteStream):
     def _close(self) -> None:
         self._state = _State.CLOSED
         self._unsent = _NOTHING
-        self._plaintext = b""
         if self._wants_input is not None:
             self._wants_input.set()
             self._wants_input = None
@@ -479,23 +383,3 @@ class TLSByteStream(ByteStream):
         if self._sending:
             raise trio.BusyResourceError("another task is sending on this stream")
         raise trio.ClosedResourceError("send_eof was called on this stream")
-
-
-def _slices(buffers: Sequence[Buffer]) -> Iterator[Buffer]:
-    """Cut ``buffers`` into what one call encrypts: small ones joined into one record, large ones cut into slices."""
-    small: list[Buffer] = []
-    octets = 0
-    for buffer in buffers:
-        if small and octets + len(buffer) > _RECORD_OCTETS:
-            yield b"".join(small)
-            small.clear()
-            octets = 0
-        if len(buffer) > _RECORD_OCTETS:
-            with memoryview(buffer) as view:
-                for start in range(0, len(view), _SLICE_OCTETS):
-                    yield view[start : start + _SLICE_OCTETS]
-        elif len(buffer):
-            small.append(buffer)
-            octets += len(buffer)
-    if small:
-        yield small[0] if len(small) == 1 else b"".join(small)

@@ -13,8 +13,8 @@ import trio.testing
 from hface_trio.errors import TLSHandshakeError
 from hface_trio.models import ClientTLSConfig
 from hface_trio.networking import TLSByteStream
-from hface_trio.networking._tls import _slices
 from hface_trio.networking._tls_context import client_tls_context, server_tls_context
+from hface_trio.networking._tls_engine import slices
 from hface_trio.testing import Authority, MemoryByteStream, memory_stream_pair
 
 from ._pairs import (
@@ -142,7 +142,7 @@ async def test_the_name_that_a_client_asks_for_whatever_the_chunking(limit, auth
 async def test_a_name_that_is_none_prints_nothing(name, authority, virtual_time, capfd):
     client, server = new_pair(authority)
     client._step_handshake()
-    hello = client._outgoing.read()
+    hello = client._engine.take_output()
     assert hello.count(b"localhost") == 1
     await client._transport.send_all(hello.replace(b"localhost", name))
     with trio.move_on_after(1), contextlib.suppress(TLSHandshakeError):
@@ -233,7 +233,7 @@ async def test_an_insecure_client_verifies_nothing(authority, virtual_time):
 
 async def test_versions_without_one_in_common(authority, virtual_time):
     client, server = new_pair(authority)
-    client_context, server_context = client._object.context, server._object.context
+    client_context, server_context = client._engine._object.context, server._engine._object.context
     client_context.maximum_version = ssl.TLSVersion.TLSv1_2
     server_context.minimum_version = ssl.TLSVersion.TLSv1_3
     near, far = memory_stream_pair()
@@ -336,8 +336,8 @@ async def test_an_end_without_close_notify_is_an_error(version, authority, virtu
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_an_end_within_a_record_is_an_error(version, authority, virtual_time):
     client, server = await make_tls_pair(*memory_stream_pair(), authority, version=version)
-    client._object.write(b"half of a record")
-    record = client._outgoing.read()
+    client._engine.encrypt(b"half of a record")
+    record = client._engine.take_output()
     await client._transport.send_all(record[:-3])
     await client._transport.aclose()
     with pytest.raises(trio.BrokenResourceError):
@@ -347,10 +347,10 @@ async def test_an_end_within_a_record_is_an_error(version, authority, virtual_ti
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_record_that_was_tampered_with(version, authority, virtual_time):
     client, server = await make_tls_pair(*memory_stream_pair(), authority, version=version)
-    client._object.write(b"genuine")
-    await client._transport.send_all(client._outgoing.read())
-    client._object.write(b"forged")
-    record = bytearray(client._outgoing.read())
+    client._engine.encrypt(b"genuine")
+    await client._transport.send_all(client._engine.take_output())
+    client._engine.encrypt(b"forged")
+    record = bytearray(client._engine.take_output())
     record[-1] ^= 1
     await client._transport.send_all(record)
     assert await server.receive_some() == b"genuine"
@@ -373,13 +373,13 @@ async def test_records_of_a_transport_that_brings_single_octets(version, authori
 
 def test_slices_join_what_is_small_and_cut_what_is_large():
     buffers = [b"head", b"", b"x" * 100, bytes(200_000), b"tail", memoryview(b"end")]
-    slices = [bytes(piece) for piece in _slices(buffers)]
-    assert b"".join(slices) == b"".join(buffers)
-    assert [len(piece) for piece in slices] == [104, 65536, 65536, 65536, 3392, 7]
+    pieces = [bytes(piece) for piece in slices(buffers)]
+    assert b"".join(pieces) == b"".join(buffers)
+    assert [len(piece) for piece in pieces] == [104, 65536, 65536, 65536, 3392, 7]
 
 
 def test_slices_of_nothing():
-    assert list(_slices([b"", b""])) == []
+    assert list(slices([b"", b""])) == []
 
 
 async def test_a_head_and_a_small_body_are_one_record(authority, virtual_time):
@@ -534,7 +534,7 @@ class HandmadePeer:
     async def shake_hands(self, version: str) -> None:
         """Make the handshake by hand, too, to see what the server sends."""
         if version == "tls12":
-            context = self.client._object.context
+            context = self.client._engine._object.context
             context.maximum_version = ssl.TLSVersion.TLSv1_2
             self.client = TLSByteStream(self.client._transport, context, server_side=False, server_name="localhost")
         async with trio.open_nursery() as nursery:
@@ -542,7 +542,7 @@ class HandmadePeer:
             assert not self.client._step_handshake()
             await self.client._send_pending()
             flight = await self.client._transport.receive_some()
-            self.client._incoming.write(flight)
+            self.client._engine.feed(flight)
             await self.client.handshake()
         await self.server.send_all(b"!")
         assert await self.client.receive_some() == b"!"
@@ -578,7 +578,7 @@ async def test_a_key_update_is_answered_with_the_next_send(peer):
     await peer.server.send_all(b"answer")
     ciphertext = await peer.client._transport.receive_some()
     assert count_records(ciphertext) == 2
-    peer.client._incoming.write(ciphertext)
+    peer.client._engine.feed(ciphertext)
     assert await peer.client.receive_some() == b"answer"
 
 
