@@ -47,7 +47,7 @@ class Event:
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self._fields)
 
-    __hash__ = None  # type: ignore[assignment]  # the sections inside are lists as often as not
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # the sections inside are lists as often as not
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
@@ -65,8 +65,8 @@ class ConnectionTerminated(Event):
     __slots__ = _fields = ("error_code", "message")
 
     def __init__(self, error_code: int = 0, message: str | None = None) -> None:
-        self.error_code = error_code
-        self.message = message
+        self.error_code: int = error_code
+        self.message: str | None = message
 
 
 class GoawayReceived(Event):
@@ -81,9 +81,9 @@ class GoawayReceived(Event):
     __slots__ = _fields = ("last_stream_id", "error_code", "additional_data")
 
     def __init__(self, last_stream_id: int, error_code: int = 0, additional_data: bytes = b"") -> None:
-        self.last_stream_id = last_stream_id
-        self.error_code = error_code
-        self.additional_data = additional_data
+        self.last_stream_id: int = last_stream_id
+        self.error_code: int = error_code
+        self.additional_data: bytes = additional_data
 
 
 class SettingsReceived(Event):
@@ -92,7 +92,7 @@ class SettingsReceived(Event):
     __slots__ = _fields = ("settings",)
 
     def __init__(self, settings: dict[int, int]) -> None:
-        self.settings = settings
+        self.settings: dict[int, int] = settings
 
 
 class SettingsAcknowledged(Event):
@@ -101,7 +101,7 @@ class SettingsAcknowledged(Event):
     __slots__ = _fields = ("settings",)
 
     def __init__(self, settings: dict[int, int]) -> None:
-        self.settings = settings
+        self.settings: dict[int, int] = settings
 
 
 class PingAcknowledged(Event):
@@ -115,8 +115,8 @@ class PingAcknowledged(Event):
     __slots__ = _fields = ("data", "round_trip_seconds")
 
     def __init__(self, data: bytes, round_trip_seconds: float) -> None:
-        self.data = data
-        self.round_trip_seconds = round_trip_seconds
+        self.data: bytes = data
+        self.round_trip_seconds: float = round_trip_seconds
 
 
 class AlternativeServiceReceived(Event):
@@ -130,8 +130,8 @@ class AlternativeServiceReceived(Event):
     __slots__ = _fields = ("origin", "field_value")
 
     def __init__(self, origin: bytes, field_value: bytes) -> None:
-        self.origin = origin
-        self.field_value = field_value
+        self.origin: bytes = origin
+        self.field_value: bytes = field_value
 
 
 class UnknownFrameReceived(Event):
@@ -146,9 +146,9 @@ class UnknownFrameReceived(Event):
     __slots__ = _fields = ("stream_id", "frame_type", "payload")
 
     def __init__(self, stream_id: int, frame_type: int, payload: bytes) -> None:
-        self.stream_id = stream_id
-        self.frame_type = frame_type
-        self.payload = payload
+        self.stream_id: int = stream_id
+        self.frame_type: int = frame_type
+        self.payload: bytes = payload
 
 
 class StreamEvent(Event):
@@ -172,8 +172,8 @@ class HeadersReceived(StreamEvent):
 
     def __init__(self, stream_id: int, headers: HeadersType, end_stream: bool = False) -> None:
         self.stream_id = stream_id
-        self.headers = headers
-        self.end_stream = end_stream
+        self.headers: HeadersType = headers
+        self.end_stream: bool = end_stream
 
 
 class InformationalReceived(StreamEvent):
@@ -184,7 +184,7 @@ class InformationalReceived(StreamEvent):
 
     def __init__(self, stream_id: int, headers: HeadersType) -> None:
         self.stream_id = stream_id
-        self.headers = headers
+        self.headers: HeadersType = headers
 
 
 class DataReceived(StreamEvent):
@@ -201,8 +201,8 @@ class DataReceived(StreamEvent):
 
     def __init__(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
         self.stream_id = stream_id
-        self.data = data
-        self.end_stream = end_stream
+        self.data: bytes = data
+        self.end_stream: bool = end_stream
 
 
 class TrailersReceived(StreamEvent):
@@ -213,7 +213,7 @@ class TrailersReceived(StreamEvent):
 
     def __init__(self, stream_id: int, headers: HeadersType) -> None:
         self.stream_id = stream_id
-        self.headers = headers
+        self.headers: HeadersType = headers
 
 
 class DatagramReceived(StreamEvent):
@@ -224,7 +224,7 @@ class DatagramReceived(StreamEvent):
 
     def __init__(self, stream_id: int, data: bytes) -> None:
         self.stream_id = stream_id
-        self.data = data
+        self.data: bytes = data
 
 
 class PriorityUpdateReceived(StreamEvent):
@@ -240,7 +240,7 @@ class PriorityUpdateReceived(StreamEvent):
 
     def __init__(self, stream_id: int, field_value: bytes) -> None:
         self.stream_id = stream_id
-        self.field_value = field_value
+        self.field_value: bytes = field_value
 
 
 class PushPromiseReceived(StreamEvent):
@@ -257,8 +257,8 @@ class PushPromiseReceived(StreamEvent):
 
     def __init__(self, stream_id: int, promised_stream_id: int, headers: HeadersType) -> None:
         self.stream_id = stream_id
-        self.promised_stream_id = promised_stream_id
-        self.headers = headers
+        self.promised_stream_id: int = promised_stream_id
+        self.headers: HeadersType = headers
 
 
 class SendCapacityIncreased(StreamEvent):
@@ -279,7 +279,7 @@ class StopSendingReceived(StreamEvent):
 
     def __init__(self, stream_id: int, error_code: int = 0) -> None:
         self.stream_id = stream_id
-        self.error_code = error_code
+        self.error_code: int = error_code
 
 
 class StreamReset(StreamEvent):
@@ -295,7 +295,7 @@ class StreamReset(StreamEvent):
 
     def __init__(self, stream_id: int, error_code: int = 0) -> None:
         self.stream_id = stream_id
-        self.error_code = error_code
+        self.error_code: int = error_code
 
 
 class StreamResetReceived(StreamReset):

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 AddressType: TypeAlias = tuple[str, int]
-"""Host and port. A unix socket is its path with port 0."""
+"""Host and port. A unix socket is ``"unix:PATH"`` with port 0."""
 
 DatagramType: TypeAlias = tuple[bytes, AddressType]
 """Payload and the address it came from or goes to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from ..connections import HTTPStream
-from ..models import HeadersType
+from ..models import HeadersType, HeaderType
 
 __all__ = ["Response"]
 
@@ -21,9 +21,9 @@ class Response:
 
     def __init__(self, stream: HTTPStream, headers: HeadersType, body: bytes | None = None) -> None:
         self.stream = stream
-        self.status = stream.status or 0
-        self.headers = tuple(field for field in headers if not field[0].startswith(b":"))
-        self.http_version = stream.http_version
+        self.status: int = stream.status or 0
+        self.headers: tuple[HeaderType, ...] = tuple(field for field in headers if not field[0].startswith(b":"))
+        self.http_version: str = stream.http_version
         self._body = body
         self._iterator = stream.iter_data()
 

@@ -34,12 +34,12 @@ class ConnectionDriver(StreamDriver):
     def __init__(
         self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
     ) -> None:
-        self.protocol = protocol
-        self.transport = transport
-        self.context = context
-        self.record = record
-        self.http_version = protocol.http_version
-        self.draining = trio.Event()
+        self.protocol: HTTPOverTCPProtocol = protocol
+        self.transport: ByteStream = transport
+        self.context: ConnectionContext = context
+        self.record: ConnectionRecord = record
+        self.http_version: str = protocol.http_version
+        self.draining: trio.Event = trio.Event()
         self.raw: EventQueue[Event] | None = None
         self.terminated: ConnectionTerminated | None = None
         self.failure: HfaceError | None = None
@@ -89,6 +89,9 @@ class ConnectionDriver(StreamDriver):
     @abstractmethod
     def acknowledged(self) -> None:
         """Act on credit that was returned to the protocol."""
+
+    def _note_received(self, n_octets: int) -> None:
+        self.octets_received += n_octets
 
     # The end
 

@@ -33,7 +33,7 @@ class StreamDriver(ABC):
     draining: trio.Event
     http_version: str
     connection: HTTPConnection
-    tunnel_follows_request = False
+    tunnel_follows_request: bool = False
     """Whether a tunnel's input begins behind the end of the request (HTTP/1.1), instead of being the request's body."""
 
     @property

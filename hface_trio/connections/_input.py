@@ -38,7 +38,7 @@ class EventQueue(Generic[_EventT]):
         self._ended = False
         self._failure: Callable[[], Exception] | None = None
         self._wakeup = Wakeup()
-        self.waiting_since = 0.0
+        self.waiting_since: float = 0.0
         """When the waiting receiver began to wait."""
 
     @property

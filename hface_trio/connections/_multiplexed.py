@@ -92,7 +92,7 @@ class MultiplexedDriver(ConnectionDriver):
         self._sweep_at = math.inf
         timeouts = context.timeouts
         self._sweep_seconds = min(timeouts.body_progress_seconds, timeouts.write_progress_seconds) / _SWEEPS
-        self.writer = Writer(
+        self.writer: Writer = Writer(
             protocol,
             transport,
             context.ledger,
@@ -302,7 +302,7 @@ class MultiplexedDriver(ConnectionDriver):
             now = self._now = trio.current_time()
             protocol.clock(now)
             if data:
-                self.octets_received += len(data)
+                self._note_received(len(data))
                 protocol.bytes_received(data)
                 data = b""
             else:

@@ -28,7 +28,7 @@ class ConnectionEvents(trio.abc.ReceiveChannel[Event]):
         self._events: deque[Event] = deque(maxlen=_RING_EVENTS)
         self._wakeup = Wakeup()
         self._ended = False
-        self.dropped = 0
+        self.dropped: int = 0
         """How many events were lost."""
         subscribers.add(self)
 

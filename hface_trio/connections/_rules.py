@@ -52,13 +52,13 @@ class SendingRules:
     __slots__ = ("_bodiless", "_head_request", "_remaining", "broken", "ended", "head_sent", "tunnel")
 
     def __init__(self, *, head_request: bool = False) -> None:
-        self.head_sent = False
+        self.head_sent: bool = False
         """A final head was submitted."""
-        self.ended = False
+        self.ended: bool = False
         """END_STREAM was submitted."""
-        self.broken = False
+        self.broken: bool = False
         """A send was cut off part-way: nothing more can be sent."""
-        self.tunnel = False
+        self.tunnel: bool = False
         self._head_request = head_request
         self._remaining: int | None = None
         self._bodiless = False

@@ -53,7 +53,7 @@ The FIN of ``printf … | nc -N`` comes with the request."""
 class SerialDriver(ConnectionDriver):
     """What the server's and the client's side of a serial connection share."""
 
-    tunnel_follows_request = True
+    tunnel_follows_request: bool = True
     output: SerialOutput
     _nursery: trio.Nursery
 
@@ -238,7 +238,7 @@ class SerialDriver(ConnectionDriver):
     async def _read(self) -> None:
         self._last_octet_at = trio.current_time()
         if self._initial:
-            self.octets_received += len(self._initial)
+            self._note_received(len(self._initial))
             self.protocol.bytes_received(self._initial)
             self._initial = b""
             self.pump()
@@ -272,7 +272,7 @@ class SerialDriver(ConnectionDriver):
         now = self._last_octet_at = trio.current_time()
         protocol.clock(now)
         if data:
-            self.octets_received += len(data)
+            self._note_received(len(data))
             protocol.bytes_received(data)
         else:
             self._input_ended = True

@@ -80,9 +80,9 @@ class StreamStatistics:
     __slots__ = ("body_octets_received", "body_octets_sent", "buffered_octets")
 
     def __init__(self, body_octets_received: int, body_octets_sent: int, buffered_octets: int) -> None:
-        self.body_octets_received = body_octets_received
-        self.body_octets_sent = body_octets_sent
-        self.buffered_octets = buffered_octets
+        self.body_octets_received: int = body_octets_received
+        self.body_octets_sent: int = body_octets_sent
+        self.buffered_octets: int = buffered_octets
 
     def __repr__(self) -> str:
         return (
@@ -160,13 +160,13 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self, driver: StreamDriver, stream_id: int, headers: HeadersType, *, client_side: bool, request_ended: bool
     ) -> None:
         self._driver = driver
-        self.stream_id = stream_id
-        self.headers = headers
-        self.client_side = client_side
-        self.method = b""
-        self.scheme = b""
-        self.authority = b""
-        self.path = b""
+        self.stream_id: int = stream_id
+        self.headers: HeadersType = headers
+        self.client_side: bool = client_side
+        self.method: bytes = b""
+        self.scheme: bytes = b""
+        self.authority: bytes = b""
+        self.path: bytes = b""
         self.protocol: bytes | None = None
         self.upgrade: bytes | None = None
         for name, value in headers:
@@ -186,13 +186,13 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self.status: int | None = None
         self.informational: list[HeadersType] = []
         self.trailers: HeadersType | None = None
-        self.tunnel = False
-        self.rules = SendingRules(head_request=self.method == b"HEAD" and not client_side)
-        self.input_ended = request_ended and not client_side
-        self.over = False
-        self.ledger_octets = 0
-        self.body_octets_received = 0
-        self.body_octets_sent = 0
+        self.tunnel: bool = False
+        self.rules: SendingRules = SendingRules(head_request=self.method == b"HEAD" and not client_side)
+        self.input_ended: bool = request_ended and not client_side
+        self.over: bool = False
+        self.ledger_octets: int = 0
+        self.body_octets_received: int = 0
+        self.body_octets_sent: int = 0
         self._input: EventQueue[StreamEvent] = EventQueue()
         if self.input_ended:
             self._input.end()
@@ -202,7 +202,7 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self.record: StreamRecord | None = None
         self.scope: trio.CancelScope | None = None
         self.send_queue: SendQueue | None = None
-        self.received_at = 0.0
+        self.received_at: float = 0.0
 
     def __repr__(self) -> str:
         side = "client" if self.client_side else "server"

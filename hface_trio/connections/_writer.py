@@ -59,17 +59,17 @@ class SendQueue:
     )
 
     def __init__(self, stream_id: int, on_shed: Callable[[], None]) -> None:
-        self.stream_id = stream_id
+        self.stream_id: int = stream_id
         self.buffers: deque[Buffer] = deque()
-        self.octets = 0
-        self.end_stream = False
-        self.closed = False
-        self.ready = False
-        self.room = Wakeup()
-        self.progress_at = 0.0
-        self.progress_octets = 0
+        self.octets: int = 0
+        self.end_stream: bool = False
+        self.closed: bool = False
+        self.ready: bool = False
+        self.room: Wakeup = Wakeup()
+        self.progress_at: float = 0.0
+        self.progress_octets: int = 0
         self.on_empty: Callable[[], None] | None = None
-        self.ledger_octets = 0
+        self.ledger_octets: int = 0
         self._on_shed = on_shed
 
     @property
@@ -164,8 +164,8 @@ class Writer:
         self._sending = False
         self._pending: list[Buffer] = []
         self._closed = False
-        self.failed = False
-        self.octets_sent = 0
+        self.failed: bool = False
+        self.octets_sent: int = 0
 
     @property
     def queued_octets(self) -> int:

@@ -70,17 +70,17 @@ class Server:
         self._listeners = tuple(listeners)
         self._scope = trio.CancelScope()
         self._over = trio.Event()
-        self.draining = trio.Event()
+        self.draining: trio.Event = trio.Event()
         """Set when the server began to shut down."""
 
     @property
     def endpoints(self) -> list[Endpoint]:
         """The bound endpoints, with real ports; several for an endpoint with several addresses."""
-        bound: list[Endpoint] = []
-        for endpoint, listener in self._listeners:
-            for host, port in listener.addresses:
-                bound.append(Endpoint(endpoint.scheme, f"unix:{host}" if endpoint.is_unix else host, port))
-        return bound
+        return [
+            Endpoint(endpoint.scheme, host, port)
+            for endpoint, listener in self._listeners
+            for host, port in listener.addresses
+        ]
 
     def statistics(self) -> ServerStatistics:
         """Return the counts of this moment."""

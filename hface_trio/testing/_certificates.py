@@ -36,7 +36,7 @@ class Authority:
         self._directory = Path(directory)
         self._authority: trustme.CA = trustme.CA()
         self._issued = 0
-        self.cafile = self._write("authority.pem", self._authority.cert_pem.bytes())
+        self.cafile: str = self._write("authority.pem", self._authority.cert_pem.bytes())
 
     def issue(self, *identities: str) -> tuple[str, str]:
         """Issue a certificate.

@@ -52,12 +52,12 @@ class _Pipe:
     __slots__ = ("capacity", "data", "ended", "readable", "reset", "writable")
 
     def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.data = bytearray()
-        self.ended = False
-        self.reset = False
-        self.readable = _Waiter()
-        self.writable = _Waiter()
+        self.capacity: int = capacity
+        self.data: bytearray = bytearray()
+        self.ended: bool = False
+        self.reset: bool = False
+        self.readable: _Waiter = _Waiter()
+        self.writable: _Waiter = _Waiter()
 
     def wake(self) -> None:
         self.readable.wake()
@@ -94,7 +94,7 @@ class MemoryByteStream(ByteStream):
         self._receiving = False
         self._sending = False
         self._departure: Callable[[], None] | None = None
-        self.receive_limit_octets = limit
+        self.receive_limit_octets: int | None = limit
 
     @property
     def extra_attributes(self) -> ExtraAttributes:

@@ -28,11 +28,11 @@ class AbuseBudget:
     _MAXIMUM_UPDATES = 4096
 
     def __init__(self, tokens: float, tokens_per_second: float) -> None:
-        self.tokens = tokens
+        self.tokens: float = tokens
         self._maximum = tokens
         self._per_second = tokens_per_second
         self._now: float | None = None
-        self.window_updates = self._UPDATES_PER_DATA_FRAME
+        self.window_updates: int = self._UPDATES_PER_DATA_FRAME
 
     def clock(self, now: float) -> None:
         """Give back what time gives back."""

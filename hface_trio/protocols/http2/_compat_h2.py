@@ -138,7 +138,9 @@ class H2Core(H2Connection):
             ConnectionFault: the window would pass its maximum.
         """
         try:
-            self.outbound_flow_control_window = guard_increment_window(self.outbound_flow_control_window, increment)
+            self.outbound_flow_control_window: int = guard_increment_window(
+                self.outbound_flow_control_window, increment
+            )
         except FlowControlError as exc:
             raise ConnectionFault(HTTP2ErrorCode.FLOW_CONTROL_ERROR, str(exc)) from exc
 

@@ -41,25 +41,25 @@ class Connection:
         self.client_side = client_side
         self.limits = limits
         self.settings = settings
-        self.now = 0.0
+        self.now: float = 0.0
         self.events: deque[Event] = deque()
-        self.output = Output(limits.control_output_octets)
-        self.output_end = OutputEnd.OPEN
-        self.core = H2Core(client_side=client_side, write=self.output.write)
-        self.streams = StreamTable(settings.remembered_streams)
-        self.decoder = SectionDecoder(limits.header_section_octets, limits.header_fields)
-        self.budget = AbuseBudget(settings.abuse_tokens, settings.abuse_tokens_per_second)
-        self.ledger = ReceiveLedger(
+        self.output: Output = Output(limits.control_output_octets)
+        self.output_end: OutputEnd = OutputEnd.OPEN
+        self.core: H2Core = H2Core(client_side=client_side, write=self.output.write)
+        self.streams: StreamTable = StreamTable(settings.remembered_streams)
+        self.decoder: SectionDecoder = SectionDecoder(limits.header_section_octets, limits.header_fields)
+        self.budget: AbuseBudget = AbuseBudget(settings.abuse_tokens, settings.abuse_tokens_per_second)
+        self.ledger: ReceiveLedger = ReceiveLedger(
             connection_window=connection_window(limits, settings),
             maximum_window=settings.maximum_window_octets,
             growth_octets=settings.window_growth_octets,
             growth_seconds=settings.window_growth_seconds,
             write_update=self._write_window_update,
         )
-        self.sender = DataSender(
+        self.sender: DataSender = DataSender(
             core=self.core, output=self.output, settings=settings, budget=self.budget, events=self.events
         )
-        self.terminated = False
+        self.terminated: bool = False
         self.goaway_received = False
         self.final_goaway_sent = False
         self.concurrent_streams: float = limits.concurrent_streams  # that the peer may open

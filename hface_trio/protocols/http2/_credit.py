@@ -25,14 +25,14 @@ class StreamCredit:
     __slots__ = ("available", "ended", "grown", "held", "pending", "stream_id", "updated_at", "window")
 
     def __init__(self, stream_id: int, window: int, now: float) -> None:
-        self.stream_id = stream_id
-        self.window = window
-        self.available = window
-        self.held = 0
-        self.pending = 0
-        self.grown = 0
-        self.ended = False
-        self.updated_at = now
+        self.stream_id: int = stream_id
+        self.window: int = window
+        self.available: int = window
+        self.held: int = 0
+        self.pending: int = 0
+        self.grown: int = 0
+        self.ended: bool = False
+        self.updated_at: float = now
 
 
 class ReceiveLedger:
@@ -68,16 +68,16 @@ class ReceiveLedger:
         growth_seconds: float,
         write_update: Callable[[int, int], None],
     ) -> None:
-        self.available = DEFAULT_WINDOW
+        self.available: int = DEFAULT_WINDOW
         self._pending = connection_window - DEFAULT_WINDOW
-        self.held = 0
+        self.held: int = 0
         self._maximum_window = maximum_window
         self._growth_left = growth_octets
         self._growth_seconds = growth_seconds
         self._write_update = write_update
-        self.initial_window = DEFAULT_WINDOW  # until the peer acknowledges other settings (RFC 9113 §6.9.2)
+        self.initial_window: int = DEFAULT_WINDOW  # until the peer acknowledges other settings (RFC 9113 §6.9.2)
         self.may_grow: Callable[[], bool] | None = None
-        self.now = 0.0
+        self.now: float = 0.0
 
     def widen_connection(self) -> None:
         """Tell the peer about the connection's window."""

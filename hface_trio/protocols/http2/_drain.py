@@ -49,7 +49,7 @@ class Drain:
         self._announced_at: float | None = None
         self._code = 0
         self._additional_data = b""
-        self.phase = DrainPhase.OPEN
+        self.phase: DrainPhase = DrainPhase.OPEN
 
     def begin(self, *, last_stream_id: int | None, code: int, additional_data: bytes) -> None:
         """Begin the end, or bring it forward.

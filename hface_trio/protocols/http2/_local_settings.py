@@ -32,7 +32,7 @@ class LocalSettings:
         self._timeout_seconds = timeout_seconds
         self._pending: deque[dict[int, int]] = deque()
         self._waiting_since: float | None = None
-        self.anything_sent = False
+        self.anything_sent: bool = False
         self.in_force: dict[int, int] = {
             HTTP2Setting.HEADER_TABLE_SIZE: DEFAULT_TABLE_OCTETS,
             HTTP2Setting.ENABLE_PUSH: 1,

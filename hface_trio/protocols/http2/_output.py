@@ -29,7 +29,7 @@ class Output:
         self._control_octets = 0
         self._buffers: list[Buffer] = []
         self._tail = bytearray()
-        self.data_octets = 0
+        self.data_octets: int = 0
 
     def write(self, frame: bytes) -> None:
         """Queue a frame."""

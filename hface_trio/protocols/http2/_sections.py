@@ -37,7 +37,7 @@ class SectionDecoder:
         self._max_octets = max_octets
         self._max_fields = max_fields
         self._table = HeaderTable()
-        self.max_table_octets = DEFAULT_TABLE_OCTETS
+        self.max_table_octets: int = DEFAULT_TABLE_OCTETS
         self._block = b""
         self._position = 0
 

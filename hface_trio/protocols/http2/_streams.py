@@ -41,23 +41,23 @@ class Stream:
     )
 
     def __init__(self, stream_id: int, state: H2Stream, credit: StreamCredit, *, initiated_here: bool) -> None:
-        self.stream_id = stream_id
-        self.state = state
-        self.credit = credit
-        self.initiated_here = initiated_here
-        self.announced = initiated_here  # whether the application knows of it
+        self.stream_id: int = stream_id
+        self.state: H2Stream = state
+        self.credit: StreamCredit = credit
+        self.initiated_here: bool = initiated_here
+        self.announced: bool = initiated_here  # whether the application knows of it
         self.method: bytes | None = None
-        self.origin = b""
-        self.head_sent = False
-        self.head_received = False
-        self.informational_count = 0
+        self.origin: bytes = b""
+        self.head_sent: bool = False
+        self.head_received: bool = False
+        self.informational_count: int = 0
         self.expected_octets: int | None = None
-        self.received_octets = 0
-        self.tunnel = False
-        self.awaits_continue = False  # the client holds its body back for a 100
+        self.received_octets: int = 0
+        self.tunnel: bool = False
+        self.awaits_continue: bool = False  # the client holds its body back for a 100
         self.priority: Priority | None = None
         self.dependency: StreamDependency | None = None
-        self.blocked = False  # the application waits for send capacity
+        self.blocked: bool = False  # the application waits for send capacity
 
 
 class Ending(enum.Enum):
@@ -79,9 +79,9 @@ class ClosedStream:
     __slots__ = ("ending", "late_octets", "late_sections")
 
     def __init__(self, ending: Ending, late_octets: int = 0) -> None:
-        self.ending = ending
-        self.late_octets = late_octets
-        self.late_sections = 1
+        self.ending: Ending = ending
+        self.late_octets: int = late_octets
+        self.late_sections: int = 1
 
 
 class StreamTable:
@@ -97,8 +97,8 @@ class StreamTable:
         self.live: dict[int, Stream] = {}
         self._closed: OrderedDict[int, ClosedStream] = OrderedDict()
         self._remembered = remembered
-        self.own_count = 0
-        self.peer_count = 0
+        self.own_count: int = 0
+        self.peer_count: int = 0
 
     def add(self, stream: Stream) -> None:
         """Enter a stream."""
