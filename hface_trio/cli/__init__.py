@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         sys.stderr.write(f"hface-trio: the command line needs {' and '.join(missing)}: pip install 'hface-trio[cli]'\n")
         return 2
-    from ._commands import run_command_line  # noqa: PLC0415 - imports the extra
+    try:
+        from ._commands import run_command_line  # noqa: PLC0415 - imports the extra
 
-    return run_command_line(arguments)
+        return run_command_line(arguments)
+    except KeyboardInterrupt:  # a command reports its own; this one came before or after it
+        return 130

@@ -5,6 +5,7 @@ No traceback passes it; a bug of this package shows where it is in its line, and
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import traceback
@@ -26,6 +27,7 @@ __all__ = [
     "describe_place",
     "end_line_of_interrupt",
     "exit_code_of_signal",
+    "print_error_line",
     "report",
     "run",
 ]
@@ -82,18 +84,20 @@ def report(exc: BaseException) -> int:
 
 def complain(line: str) -> None:
     """Print one line on standard error, in the name of the command."""
-    try:
-        sys.stderr.write(f"hface-trio: {printable(line)}\n")
+    print_error_line(f"hface-trio: {printable(line)}")
+
+
+def print_error_line(line: str) -> None:
+    """Print one line on standard error; where nobody reads it the exit code has to do."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
-    except OSError:
-        return  # nobody is left to tell; the exit code still does
 
 
 def end_line_of_interrupt() -> None:
     """End the line in which the terminal shows a Ctrl-C."""
     if sys.stderr.isatty():
-        sys.stderr.write("\n")
-        sys.stderr.flush()
+        print_error_line("")
 
 
 def exit_code_of_signal(number: int) -> int:

@@ -83,7 +83,7 @@ async def run_client(options: ClientOptions) -> int:
         ConfigurationError: the same.
     """
     for url in options.urls:
-        RequestURL.parse(url)
+        _check_url(url)
     if len(options.urls) > 1 and reads_standard_input(options.data):
         raise CommandError("standard input can be sent to one URL only")
     trace = Trace() if options.verbose else None
@@ -100,6 +100,14 @@ async def run_client(options: ClientOptions) -> int:
                     complain(f"{url}: {_explain(exc)}")
                     exit_code = EXIT_FAILED
     return exit_code
+
+
+def _check_url(url: str) -> None:
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        raise CommandError(f"URL {url!r} is not UTF-8") from None
+    RequestURL.parse(url)
 
 
 def _explain(exc: HfaceError) -> str:
@@ -132,7 +140,9 @@ class _Fetch:
             fields = self._fields(upload)
             if self._trace is not None:
                 self._trace.begin(fields, bars.print_line)
-            method = options.method or ("GET" if options.data is None else "POST")
+            method = options.method
+            if method is None:
+                method = "GET" if options.data is None else "POST"
             exchange = self._client.stream(method, self._url, headers=fields, content=upload.content)
             async with exchange as response:
                 await self._receive(response, bars)

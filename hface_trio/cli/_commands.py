@@ -13,7 +13,8 @@ from typing import cast
 import click
 
 from .._version import __version__
-from ._border import EXIT_UNUSABLE, complain, exit_code_of_signal, run
+from ._border import EXIT_UNUSABLE, complain, exit_code_of_signal, report, run
+from ._descriptors import hold_standard_streams
 
 __all__ = ["run_command_line"]
 
@@ -22,6 +23,7 @@ _NAME = "hface-trio"
 
 def run_command_line(arguments: Sequence[str] | None) -> int:
     """Read the arguments, run the command, and return the exit code."""
+    hold_standard_streams()
     output = sys.stdout
     if isinstance(output, io.TextIOWrapper):
         cast("io.TextIOWrapper[io.BufferedWriter]", output).reconfigure(errors="backslashreplace")
@@ -37,6 +39,8 @@ def run_command_line(arguments: Sequence[str] | None) -> int:
         exit_code = EXIT_UNUSABLE
     except click.Abort:
         exit_code = exit_code_of_signal(signal.SIGINT)
+    except Exception as exc:  # noqa: BLE001 - a bug: no traceback leaves the command
+        exit_code = report(exc)
     _flush_output()
     return exit_code if isinstance(exit_code, int) else 0
 

@@ -8,13 +8,29 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 
 import trio
 
-__all__ = ["STANDARD_INPUT", "STANDARD_OUTPUT", "read_some", "write_all"]
+__all__ = ["STANDARD_INPUT", "STANDARD_OUTPUT", "hold_standard_streams", "read_some", "write_all"]
 
 STANDARD_INPUT = 0
 STANDARD_OUTPUT = 1
+
+
+def hold_standard_streams() -> None:
+    """Put something in the place of standard streams that were closed when the process began.
+
+    Otherwise the next socket would become the standard output. What is put there cannot be used, so who tries is told.
+    """
+    for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest descriptor that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 async def read_some(descriptor: int, max_octets: int) -> bytes:

@@ -20,6 +20,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from ._border import print_error_line
+
 __all__ = ["TransferBars"]
 
 _LONG_SECONDS = 0.5
@@ -75,8 +77,7 @@ class TransferBars:
         if self._progress is not None and self._progress.live.is_started:
             self._progress.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
+            print_error_line(line)
 
 
 class _Transfer:

@@ -33,8 +33,9 @@ class Sink:
         if self._path is not None:
             try:
                 self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-            except OSError as exc:
-                raise CommandError(f"cannot write {self._path!r}: {exc.strerror}") from exc
+            except (OSError, ValueError) as exc:
+                why = exc.strerror if isinstance(exc, OSError) else exc
+                raise CommandError(f"cannot write {self._path!r}: {why}") from exc
 
     def __enter__(self) -> Self:
         return self

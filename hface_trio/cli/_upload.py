@@ -107,8 +107,9 @@ class Upload:
 def _open(path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    except OSError as exc:
-        raise CommandError(f"cannot read {path!r}: {exc.strerror}") from exc
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise CommandError(f"cannot read {path!r}: {why}") from exc
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise CommandError(f"cannot read {path!r}: it is a directory")

@@ -12,6 +12,7 @@ import pytest
 
 from hface_trio import __version__
 
+from .conftest import Site
 from .processes import CLI, ENVIRONMENT, SECONDS, Finished, cli
 
 Command = Callable[..., Finished]
@@ -55,6 +56,29 @@ def test_help_into_a_closed_pipe_ends_in_silence() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(SECONDS) != 0
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "complaint"),
+    [
+        (">&-", 1, "cannot write to standard output: Bad file descriptor"),
+        ("<&-", 1, "cannot read standard input: Bad file descriptor"),
+        (">&- 2>&-", 1, None),
+    ],
+)
+def test_closed_standard_streams_are_no_sockets(site: Site, redirection: str, code: int, complaint: str | None) -> None:
+    command = [*CLI, "client", f"{site.http}/request", "-d", "@-" if "<" in redirection else "x"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=SECONDS,
+        check=False,
+    )
+    finished = Finished(done.returncode, done.stdout, done.stderr)
+    assert finished.code == code
+    assert finished.err == ("" if complaint is None else f"hface-trio: {complaint}\n")
 
 
 @pytest.mark.parametrize("name", ["click", "rich", "trustme"])
