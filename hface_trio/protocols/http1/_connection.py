@@ -137,7 +137,9 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         if receiving is Receiving.BODY or receiving is Receiving.TUNNEL:
             unacknowledged = 0 if exchange is None or exchange.draining else exchange.unacknowledged
             free = self._window - unacknowledged - len(self._buffer)
-            if free > 0:
+            # Little room is not worth a read: credit spent at once on as small a read keeps all reads small from then on
+            # (the silly window syndrome).
+            if free >= max(1, self._window // 4) or (free > 0 and not unacknowledged):
                 return free
             # with nothing left to acknowledge it is framing that fills the window, and only more of it helps
             return 0 if unacknowledged else _FRAMING_READ_OCTETS
