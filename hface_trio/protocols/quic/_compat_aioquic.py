@@ -52,6 +52,7 @@ _LIMIT_FRAME_OCTETS = 9
 _STREAM_LIMIT_FRAME_OCTETS = 17
 _SHORT_HEADER_OCTETS = 3  # its first octet and the two of a packet number
 _AEAD_TAG_OCTETS = 16
+_IDLE_TIMEOUT = "Idle timeout"
 _SHORTEST_RESET = 21  # RFC 9000 §10.3
 
 
@@ -162,6 +163,12 @@ class QuicMachine(QuicConnection):
     def is_over(self) -> bool:
         """Whether the closing period has passed too."""
         return self._state is QuicConnectionState.TERMINATED
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the connection ended because nothing arrived for too long."""
+        close = self._close_event
+        return self.is_over and close is not None and close.reason_phrase == _IDLE_TIMEOUT
 
     @property
     def closed_by_peer(self) -> bool:
@@ -332,11 +339,6 @@ class QuicMachine(QuicConnection):
     def has_stream(self, stream_id: int) -> bool:
         """Whether a stream is not over on the wire."""
         return stream_id in self._streams
-
-    def is_sent(self, stream_id: int) -> bool:
-        """Whether the peer has acknowledged all that was sent on a stream, its end or reset too."""
-        stream = self._streams.get(stream_id)
-        return stream is None or stream.sender.is_finished
 
     def end_sending(self, stream_id: int, code: int) -> bool:
         """Reset the sending side of a stream, if that is still possible, and free its buffer."""

@@ -26,7 +26,7 @@ from ...events import Event
 from ...models import AddressType, DatagramType
 from .._interfaces import Buffer
 from ._codes import QUICErrorCode, is_unidirectional
-from ._compat_aioquic import QuicMachine
+from ._compat_aioquic import PeerClose, QuicMachine
 from ._credit import ReceiveLedger, StreamCredit
 from ._ids import ConnectionIdSource
 from ._keepalive import Pings
@@ -142,6 +142,11 @@ class QUICConnection:
         return self._machine.get_peer_address()
 
     @property
+    def can_send_early(self) -> bool:
+        """Whether 0-RTT data can be sent (client)."""
+        return self.settings.early_data and self._machine.can_send_early
+
+    @property
     def version(self) -> int | None:
         """The QUIC version, as far as it is known."""
         return self._machine.version
@@ -193,8 +198,17 @@ class QUICConnection:
         self.sender.submit(self._sending(stream_id), data, end_stream=end_stream)
         self._sending_ended(stream_id, end_stream)
 
-    def write(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
-        """Send a few octets on a stream whatever its capacity, such as what frames its data.
+    def check_capacity(self, stream_id: int, n_octets: int) -> None:
+        """Check that ``submit_data`` would take so many octets.
+
+        Raises:
+            SendCapacityError: they are more than ``send_capacity``.
+            LocalProtocolError: the stream takes none, or cannot be opened.
+        """
+        self.sender.check(self._sending(stream_id), n_octets)
+
+    def write(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
+        """Send octets on a stream whatever its capacity: few, such as what frames its data, or checked before.
 
         Raises:
             LocalProtocolError: the stream takes none, or cannot be opened.
@@ -235,6 +249,8 @@ class QUICConnection:
         stream = self._streams.get(stream_id)
         if stream is not None and n_octets > 0:
             self.ledger.acknowledge(stream.credit, n_octets)
+            if stream.release_when_consumed and not stream.credit.held:
+                self.release(stream_id)
 
     def expect(self, stream_id: int, n_octets: int) -> None:
         """Let the peer send so much more on a stream, whatever its window: it is needed whole."""
@@ -250,9 +266,21 @@ class QUICConnection:
             self.ledger.close(stream.credit)
             self._forget_if_done(stream)
 
-    def is_sent(self, stream_id: int) -> bool:
-        """Whether the peer has acknowledged all of a stream."""
-        return self._machine.is_sent(stream_id)
+    def release_when_consumed(self, stream_id: int) -> None:
+        """Release a stream once all that it delivered was acknowledged."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.release_when_consumed = True
+            if not stream.credit.held:
+                self.release(stream_id)
+
+    def unacknowledged_octets(self, stream_id: int) -> int:
+        """Return how many octets of a stream the peer has not acknowledged."""
+        return self._machine.unsent_and_unacknowledged(stream_id)[1]
+
+    def has_bidirectional_streams(self) -> bool:
+        """Whether there is a bidirectional stream that is not over on the wire, or not released."""
+        return any(not is_unidirectional(stream_id) for stream_id in self._streams)
 
     # Datagrams of the application, pings, keys, and the end.
 
@@ -314,7 +342,7 @@ class QUICConnection:
         """
         self._machine.connect(remote_address, self._now)
         self.pings.heard(self._now)
-        if self._machine.can_send_early and self.settings.early_data:
+        if self.can_send_early:
             self._own_streams_changed()
             self._receiver.ready()
 
@@ -404,10 +432,7 @@ class QUICConnection:
         while self._reason is None and (event := machine.next_event()) is not None:
             self._take_event(event)
         if self._reason is None and (close := machine.close_reason) is not None:
-            message = close.reason_phrase or ""
-            self._terminate(
-                CloseReason(close.error_code, message, close.frame_type is None, local=not machine.closed_by_peer)
-            )
+            self._terminate(_close_reason(machine, close))
             return
         if self._reason is None and self._own_streams_changed():
             self._receiver.streams_allowed()
@@ -524,3 +549,10 @@ class QUICConnection:
                 self.ledger.close(stream.credit)
             self._streams.clear()
             self._receiver.terminated(reason)
+
+
+def _close_reason(machine: QuicMachine, close: PeerClose) -> CloseReason:
+    if machine.timed_out:
+        return CloseReason(QUICErrorCode.NO_ERROR, "the peer was silent for too long", application=False, local=True)
+    application = close.frame_type is None
+    return CloseReason(close.error_code, close.reason_phrase or "", application, local=not machine.closed_by_peer)

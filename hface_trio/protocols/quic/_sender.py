@@ -68,14 +68,21 @@ class StreamSender:
             SendCapacityError: there is too much of it.
             LocalProtocolError: the sending side has ended.
         """
-        if len(data) > self._capacity(stream):
+        self.check(stream, len(data))
+        self.write(stream, data, end_stream=end_stream)
+
+    def check(self, stream: QUICStream, octets: int) -> None:
+        """Check that so many octets may be submitted.
+
+        Raises:
+            SendCapacityError: they are too many.
+            LocalProtocolError: the sending side has ended.
+        """
+        if octets > self._capacity(stream):
             if stream.sending_ended:
                 raise LocalProtocolError(f"stream {stream.stream_id} takes no data", stream_id=stream.stream_id)
             self._block(stream)
-            raise SendCapacityError(f"stream {stream.stream_id} cannot take {len(data)} octets now")
-        self.write(stream, data, end_stream=end_stream)
-        if not end_stream and self._capacity(stream) == 0:
-            self._block(stream)
+            raise SendCapacityError(f"stream {stream.stream_id} cannot take {octets} octets now")
 
     def write(self, stream: QUICStream, data: Buffer, *, end_stream: bool) -> None:
         """Send data whatever the capacity: it is little, and must not wait.
@@ -95,6 +102,8 @@ class StreamSender:
         if end_stream:
             stream.sending_ended = True
             self._unblock(stream)
+        elif octets and self._capacity(stream) == 0:
+            self._block(stream)
 
     def forget(self, stream: QUICStream) -> None:
         """Forget what a stream had to send: it was reset."""

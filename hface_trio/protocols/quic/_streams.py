@@ -27,6 +27,7 @@ class QUICStream:
         "discarded",
         "initiated_here",
         "receiving_ended",
+        "release_when_consumed",
         "released",
         "sending_ended",
         "stopped",
@@ -47,6 +48,7 @@ class QUICStream:
         self.unsent = 0
         self.unacknowledged = 0
         self.released = False
+        self.release_when_consumed = False
         self.discarded = False  # over on the wire
 
     @property

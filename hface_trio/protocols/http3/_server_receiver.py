@@ -1,0 +1,154 @@
+"""What field sections mean to a server: requests, and the answers that are the protocol's own.
+
+A request is refused in this order: it is above the last stream served; all slots are taken; its section cannot be decoded;
+its section is too large; it is malformed; it may be a replay; its body is too large. The application hears of none of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent
+from ...models import HeaderType
+from ..http2._headers import (
+    MalformedSectionError,
+    SectionFacts,
+    check_request,
+    facts_unchecked,
+    join_cookies,
+)
+from ..http2._priority import Priority, parse_priority
+from ._codes import HEADERS, HTTP3ErrorCode
+from ._connection import Connection
+from ._control import ControlStreams
+from ._drain import Drain
+from ._faults import ConnectionFault, StreamFault
+from ._frames import pack_frame
+from ._receiver import Receiver, body_mismatch, malformed
+from ._streams import MessagePhase, RequestStream
+
+__all__ = ["ServerReceiver"]
+
+_EARLY_PRIORITIES = 128
+_SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+
+
+class ServerReceiver(Receiver):
+    """Takes requests."""
+
+    def __init__(
+        self, connection: Connection, control: ControlStreams, drain: Drain, request_head_seconds: float
+    ) -> None:
+        super().__init__(connection, control, drain)
+        self._request_head_seconds = request_head_seconds
+        self._early_priorities: OrderedDict[int, Priority] | None = None
+
+    def head_deadline(self) -> float:
+        """Return when the oldest unfinished request head has taken too long."""
+        waiting = self._connection.streams.awaiting_head
+        for stream in waiting.values():
+            return stream.began_at + self._request_head_seconds
+        return math.inf
+
+    def clock(self, now: float) -> None:
+        """Answer requests whose head takes too long."""
+        while now >= self.head_deadline():
+            stream = next(iter(self._connection.streams.awaiting_head.values()))
+            self._connection.guarded(lambda late=stream: self._answer(late, b"408"))  # type: ignore[misc]
+            if self._connection.terminated:
+                return
+
+    def prioritize(self, stream_id: int, field_value: bytes) -> None:
+        """Take a PRIORITY_UPDATE frame; it may come before its stream (RFC 9218 §7.2)."""
+        priority = parse_priority(field_value)
+        stream = self._live.get(stream_id)
+        if stream is not None:
+            if priority is not None:
+                stream.priority = priority
+            if stream.announced:
+                self._connection.events.append(PriorityUpdateReceived(stream_id, field_value))
+        if priority is not None and (stream is None or not stream.announced):
+            if stream is None and stream_id < self._connection.streams.next_unseen_id:
+                return
+            if self._early_priorities is None:
+                self._early_priorities = OrderedDict()
+            self._early_priorities[stream_id] = priority
+            if len(self._early_priorities) > _EARLY_PRIORITIES:
+                self._early_priorities.popitem(last=False)
+
+    def _begin(self, stream_id: int) -> RequestStream | None:
+        connection = self._connection
+        connection.streams.saw(stream_id)
+        if stream_id > connection.last_accepted_id or len(self._live) >= connection.limits.concurrent_streams:
+            connection.refuse_stream(stream_id, HTTP3ErrorCode.REQUEST_REJECTED)
+            return None
+        stream = connection.begin_stream(stream_id, initiated_here=False)
+        stream.early = connection.quic.handshake is None
+        return stream
+
+    def _head_received(self, stream: RequestStream, headers: list[HeaderType] | None, last: bool) -> None:
+        connection = self._connection
+        connection.streams.head_received(stream)
+        if headers is None:
+            self._answer(stream, b"431")
+            return
+        facts = self._facts(stream, headers)
+        stream.method = facts.method
+        stream.expected_octets = facts.content_length
+        if body_mismatch(stream, end_stream=last):
+            raise StreamFault(stream.stream_id, HTTP3ErrorCode.MESSAGE_ERROR, "no body, but a content-length")
+        if stream.early and facts.method not in _SAFE_METHODS:
+            self._answer(stream, b"425")
+            return
+        if facts.content_length is not None and facts.content_length > connection.limits.request_body_octets:
+            self._answer(stream, b"413")
+            return
+        if facts.cookies > 1 and connection.settings.normalize_inbound_headers:
+            headers = join_cookies(headers)
+        stream.tunnel = facts.method == b"CONNECT"
+        stream.awaits_continue = facts.expects_continue and not last
+        if facts.priority is not None:
+            stream.priority = parse_priority(facts.priority) or stream.priority
+        if self._early_priorities:
+            stream.priority = self._early_priorities.pop(stream.stream_id, stream.priority)
+        stream.announced = True
+        stream.phase = MessagePhase.ENDED if last else MessagePhase.BODY
+        connection.events.append(HeadersReceived(stream.stream_id, headers, last))
+
+    def _facts(self, stream: RequestStream, headers: list[HeaderType]) -> SectionFacts:
+        settings = self._connection.settings
+        if not settings.validate_inbound_headers:
+            return facts_unchecked(headers)
+        try:
+            return check_request(headers, extended_connect=settings.enable_connect_protocol)
+        except MalformedSectionError as exc:
+            raise malformed(stream, exc) from exc
+
+    def _push_promise(self) -> ConnectionFault:
+        return ConnectionFault(HTTP3ErrorCode.FRAME_UNEXPECTED, "PUSH_PROMISE of a client")
+
+    def _incomplete(self, stream: RequestStream) -> StreamFault:
+        return StreamFault(stream.stream_id, HTTP3ErrorCode.REQUEST_INCOMPLETE, "stream ends before its request")
+
+    def _body_fits(self, stream: RequestStream) -> bool:
+        if stream.received_octets <= self._connection.limits.request_body_octets or stream.tunnel:
+            return True
+        if stream.head_sent or stream.sending_ended:
+            self._connection.reset_faulty_stream(stream, HTTP3ErrorCode.EXCESSIVE_LOAD)
+        else:
+            self._answer(stream, b"413")
+        return False
+
+    def _answer(self, stream: RequestStream, status: bytes) -> None:
+        """Answer a request that goes past a limit, and want nothing more of it."""
+        connection = self._connection
+        stream_id = stream.stream_id
+        if not stream.sending_ended:
+            section = connection.encoder.encode(stream_id, [(b":status", status), (b"content-length", b"0")])
+            connection.quic.write(stream_id, pack_frame(HEADERS, section), end_stream=True)
+        connection.quic.submit_stop_sending(stream_id, HTTP3ErrorCode.NO_ERROR)
+        if stream.announced:
+            connection.events.append(StreamResetSent(stream_id, HTTP3ErrorCode.NO_ERROR))
+        connection.end_stream(stream)
+        connection.budget.spend("a request over a limit")

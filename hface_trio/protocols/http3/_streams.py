@@ -1,0 +1,113 @@
+"""The request streams of a connection: one table, one way in, one way out."""
+
+from __future__ import annotations
+
+import enum
+
+from ...models import HeaderType
+from ..http2._priority import Priority
+from ._frames import FrameParser, FrameSink
+
+__all__ = ["MessagePhase", "RequestStream", "StreamTable"]
+
+
+class MessagePhase(enum.Enum):
+    """How far the peer's message has come (RFC 9114 §4.1)."""
+
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    TRAILERS = enum.auto()
+    ENDED = enum.auto()
+
+
+class RequestStream:
+    """What is known of one stream that carries a request and its response.
+
+    Args:
+        stream_id: its id.
+        initiated_here: whether this side is the client.
+    """
+
+    __slots__ = (
+        "announced",
+        "awaits_continue",
+        "began_at",
+        "body",
+        "early",
+        "expected_octets",
+        "head_sent",
+        "informational_count",
+        "initiated_here",
+        "method",
+        "parser",
+        "phase",
+        "priority",
+        "received_octets",
+        "receiving_ended",
+        "sending_ended",
+        "stream_id",
+        "trailers",
+        "tunnel",
+    )
+
+    def __init__(self, stream_id: int, *, initiated_here: bool) -> None:
+        self.stream_id = stream_id
+        self.initiated_here = initiated_here
+        self.announced = initiated_here  # whether the application knows of it
+        self.parser: FrameParser | None = None
+        self.phase = MessagePhase.HEAD
+        self.began_at = 0.0
+        self.method: bytes | None = None
+        self.head_sent = False
+        self.informational_count = 0
+        self.expected_octets: int | None = None
+        self.received_octets = 0
+        self.body: list[bytes] = []  # of the datagram that is being taken apart
+        self.trailers: list[HeaderType] | None = None
+        self.tunnel = False
+        self.early = False  # its request came before the end of the handshake, and can be a replay
+        self.awaits_continue = False  # the client holds its body back for a 100
+        self.priority: Priority | None = None
+        self.sending_ended = False
+        self.receiving_ended = False
+
+    def attach(self, sink: FrameSink) -> FrameParser:
+        """Give the stream a parser."""
+        parser = self.parser = FrameParser(sink)
+        return parser
+
+
+class StreamTable:
+    """All request streams of a connection."""
+
+    __slots__ = ("awaiting_head", "live", "next_unseen_id")
+
+    def __init__(self) -> None:
+        self.live: dict[int, RequestStream] = {}
+        self.awaiting_head: dict[int, RequestStream] = {}
+        """Streams of the peer whose request head is not complete, oldest first."""
+        self.next_unseen_id = 0
+        """The lowest id that no stream of the peer had."""
+
+    def add(self, stream: RequestStream) -> None:
+        """Enter a stream."""
+        self.live[stream.stream_id] = stream
+        if not stream.initiated_here:
+            self.awaiting_head[stream.stream_id] = stream
+
+    def head_received(self, stream: RequestStream) -> None:
+        """Note that a stream waits for no head any more."""
+        self.awaiting_head.pop(stream.stream_id, None)
+
+    def saw(self, stream_id: int) -> None:
+        """Note the id of a stream of the peer."""
+        if stream_id >= self.next_unseen_id:
+            self.next_unseen_id = stream_id + 4
+
+    def remove(self, stream: RequestStream) -> None:
+        """Remove a stream; the only way out of the table."""
+        del self.live[stream.stream_id]
+        self.awaiting_head.pop(stream.stream_id, None)
+        if stream.parser is not None:
+            stream.parser.stopped = True
+            stream.parser = None  # which refers back to it
