@@ -38,6 +38,7 @@ class ClientOptions:
         fields: added to every request.
         insecure: trust anyone.
         cafile: PEM file with the authorities to trust instead of the system's.
+        version: HTTP version to speak; ``None`` for what the server prefers.
         output: file for the bodies; ``None`` for standard output.
         include: put heads in front of bodies.
         verbose: print heads on standard error.
@@ -50,6 +51,7 @@ class ClientOptions:
     fields: Sequence[HeaderType] = ()
     insecure: bool = False
     cafile: str | None = None
+    version: str | None = None
     output: str | None = None
     include: bool = False
     verbose: bool = False
@@ -90,7 +92,8 @@ async def run_client(options: ClientOptions) -> int:
     tls_config = ClientTLSConfig(insecure=options.insecure, cafile=options.cafile)
     exit_code = 0
     with Sink(options.output) as sink:
-        async with open_client(tls_config=tls_config, observer=trace) as client:
+        versions = None if options.version is None else [options.version]
+        async with open_client(http_versions=versions, tls_config=tls_config, observer=trace) as client:
             for url in options.urls:
                 try:
                     await _Fetch(client, url, options, sink, trace).run()

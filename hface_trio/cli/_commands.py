@@ -126,6 +126,8 @@ def _server(
 @click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="Field to send; repeatable.")
 @click.option("-k", "--insecure", is_flag=True, help="Trust any certificate.")
 @click.option("--cacert", type=_READABLE_FILE, metavar="FILE", help="Trust these authorities, PEM, not the system's.")
+@click.option("--http1.1", "version", flag_value="1.1", help="Speak HTTP/1.1.")
+@click.option("--http2", "version", flag_value="2", help="Speak HTTP/2; without TLS by prior knowledge.")
 @click.option("-o", "--output", metavar="FILE", help="Write bodies to this file, as they arrive.")
 @click.option("-i", "--include", is_flag=True, help="Write heads in front of bodies.")
 @click.option("-v", "--verbose", is_flag=True, help="Print connections and heads on standard error.")
@@ -137,6 +139,7 @@ def _client(
     headers: tuple[str, ...],
     insecure: bool,
     cacert: str | None,
+    version: str | None,
     output: str | None,
     include: bool,
     verbose: bool,
@@ -148,7 +151,7 @@ def _client(
     async def fetch() -> int:
         fields = [parse_field(text) for text in headers]
         return await run_client(
-            ClientOptions(urls, method, data, fields, insecure, cacert, output, include, verbose, fail)
+            ClientOptions(urls, method, data, fields, insecure, cacert, version, output, include, verbose, fail)
         )
 
     return run(fetch)

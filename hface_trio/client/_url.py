@@ -54,6 +54,8 @@ class RequestURL:
         host = parts.hostname or ""
         if not host:
             raise ConfigurationError(f"URL {url!r} names no host")
+        if not url.isprintable() and any("\ud800" <= character <= "\udfff" for character in url):
+            raise ConfigurationError(f"URL {url!r} is not text")
         if any(character <= " " or character == "\x7f" for character in url):
             raise ConfigurationError(f"URL {url!r} holds white space or control characters")
         try:

@@ -390,3 +390,18 @@ def test_field_that_belongs_to_the_connection_is_a_mistake(command: Command, sit
     done = command("client", f"{site.http}/hello/you", "-H", "Connection: close")
     assert done.code == 2
     assert "connection" in done.complaint()
+
+
+@pytest.mark.parametrize(("option", "version"), [("--http1.1", b"HTTP/1.1 200"), ("--http2", b"HTTP/2 200")])
+@pytest.mark.parametrize("secure", [False, True])
+def test_the_version_can_be_chosen(command: Command, site: Site, option: str, version: bytes, secure: bool) -> None:
+    trust, origin = (["--cacert", site.cafile], site.https) if secure else ([], site.http)
+    done = command("client", option, "-i", *trust, f"{origin}/hello/you")
+    assert done.code == 0
+    assert done.out.startswith(version)
+
+
+def test_a_url_that_is_not_text_is_refused(command: Command) -> None:
+    done = command("client", "http://localhost/\udcff")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
