@@ -51,7 +51,7 @@ from ._base import READ_OCTETS, ConnectionDriver
 from ._context import ConnectionContext
 from ._observer import ConnectionRecord
 from ._stream import HTTPStream
-from ._writer import SendQueue, Writer
+from ._writer import CLOGGED_OCTETS, SendQueue, Writer
 
 if TYPE_CHECKING:
     from ..networking import Buffer, ByteStream
@@ -433,6 +433,8 @@ class MultiplexedDriver(ConnectionDriver):
         await trio.lowlevel.checkpoint()
         if stream.send_queue is not None:
             await self.writer.wait_room(stream.send_queue)
+        if self.writer.is_clogged(CLOGGED_OCTETS):  # no window holds back heads
+            await self.writer.wait_unclogged()
 
     def submit_headers(self, stream: HTTPStream, headers: HeadersType, end_stream: bool) -> None:
         """Submit a head."""

@@ -20,10 +20,11 @@ from ..networking import ByteStream
 from ..protocols import HTTPOverTCPProtocol
 from ..protocols.http2 import H2ServerProtocol
 from ._context import ConnectionContext, logger
-from ._multiplexed import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, MultiplexedDriver
+from ._multiplexed import CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, MultiplexedDriver
 from ._observer import ConnectionRecord
 from ._serial_server import StreamHandler, log_handler_failure
 from ._stream import HTTPStream, http_date
+from ._writer import CLOGGED_OCTETS
 
 __all__ = ["MultiplexedServerDriver"]
 
@@ -169,6 +170,8 @@ class MultiplexedServerDriver(MultiplexedDriver):
             self.protocol.submit_stream_reset(stream.stream_id, NO_ERROR)
         self.close_stream(stream)
         self._slots_used -= 1
+        if self.writer.is_clogged(2 * CLOGGED_OCTETS):
+            self.close(ENHANCE_YOUR_CALM)  # sends requests and takes no answers, be they resets
         self._start_waiting()
         self.submitted()
 

@@ -31,6 +31,7 @@ __all__ = ["SendQueue", "Writer"]
 
 _WRITE_OCTETS = 64 * 1024
 _TURN_OCTETS = 16 * 1024
+CLOGGED_OCTETS = 2 * _WRITE_OCTETS  # one write's worth of data may wait besides
 _PROGRESS_OCTETS = 1024
 _URGENCIES = 8
 
@@ -263,6 +264,15 @@ class Writer:
         rounds = self._rounds + (2 if self._sending else 1)  # a round that sends already may not have it
         self.wake()
         while self._rounds < rounds and not (self.failed or self._closed):
+            await self._flushed.park()
+
+    def is_clogged(self, octets: int) -> bool:
+        """Whether more than so many octets of heads, resets and the like wait for a transport that takes nothing."""
+        return self._sending and not (self.failed or self._closed) and self._protocol.queued_octets > octets
+
+    async def wait_unclogged(self) -> None:
+        """Wait until the protocol's output has room for more heads."""
+        while self.is_clogged(CLOGGED_OCTETS):
             await self._flushed.park()
 
     def take_pending(self) -> list[Buffer]:

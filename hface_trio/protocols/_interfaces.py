@@ -218,6 +218,11 @@ class HTTPOverTCPProtocol(HTTPProtocol):
         return b"".join(self.buffers_to_send())
 
     @property
+    def queued_octets(self) -> int:
+        """Octets of output that wait to be taken; 0 where the protocol does not count them."""
+        return 0
+
+    @property
     def final_request(self) -> bool:
         """Whether the peer promised that its request under way is the last: its half-close may be no departure."""
         return False

@@ -58,6 +58,11 @@ class Output:
             self._tail = bytearray()
         self._tail += padding
 
+    @property
+    def octets(self) -> int:
+        """Everything that waits."""
+        return len(self._tail) + sum(len(buffer) for buffer in self._buffers)
+
     def take(self) -> list[Buffer]:
         """Return everything that waits."""
         buffers = self._buffers

@@ -356,6 +356,11 @@ class H2Protocol(HTTPOverTCPProtocol):
             self._connection.sender.capacity_grew()
         return buffers
 
+    @property
+    def queued_octets(self) -> int:
+        """Octets of output that wait to be taken."""
+        return self._connection.output.octets
+
     # For servers and clients.
 
     @abstractmethod
