@@ -325,9 +325,8 @@ async def test_a_preface_that_drips(autojump_clock: Clock) -> None:
         assert s.server.statistics().connections == 1  # the neighbour's
 
 
-@pytest.mark.xfail(reason="heads of responses pile up in the protocol while the peer takes nothing", strict=True)
 async def test_requests_whose_answers_nobody_reads(autojump_clock: Clock) -> None:
-    """Heads alone, which no window holds back."""
+    """Heads alone, which no window holds back: handlers wait, and the connection ends by the write deadline."""
 
     async def handler(stream: HTTPStream) -> None:
         if stream.path == b"/":
@@ -335,14 +334,35 @@ async def test_requests_whose_answers_nobody_reads(autojump_clock: Clock) -> Non
         else:
             await stream.send_response(204, [(b"x-%d" % stream.stream_id, random.randbytes(1000).hex().encode())])
 
-    async with serving2(handler) as s, neighbour_of(s):
+    async with serving2(handler, timeouts=Timeouts(write_progress_seconds=10)) as s, neighbour_of(s):
         peer = await s.peer()
 
         def requests() -> bytes:
             return b"".join(peer.headers(peer.next_id(), WAIT).serialize() for _ in range(50))
 
-        with bounded_memory(4 * MIB):
+        with bounded_memory(2 * MIB):
             await pour(peer, requests, 100, reads=False)
+        await trio.sleep(15)
+        assert s.server.statistics().connections == 1  # the neighbour's
+        await peer.close()
+
+
+async def test_requests_whose_resets_nobody_reads(autojump_clock: Clock) -> None:
+    """Not even the resets of handlers that give up at once pile up without a bound."""
+
+    async def handler(stream: HTTPStream) -> None:
+        stream.reset(CANCEL)
+
+    async with serving2(handler, timeouts=Timeouts(write_progress_seconds=10)) as s:
+        peer = await s.peer()
+
+        def requests() -> bytes:
+            return b"".join(peer.headers(peer.next_id(), WAIT).serialize() for _ in range(50))
+
+        poured = trio.current_time()
+        await pour(peer, requests, 1000, reads=False)
+        assert peer._next_id < 100_001  # it ended before
+        assert trio.current_time() - poured < 20
         await peer.close()
 
 
