@@ -522,3 +522,45 @@ async def test_requests_one_after_the_other_share_a_connection(autojump_clock: C
         for i in range(10):
             assert (await client.get(f"{URL}/{i}")).body == b"/%d" % i
     assert len(connections) == 1
+
+
+async def test_requests_at_once_share_a_connection(autojump_clock: Clock) -> None:
+    connections: set[object] = set()
+
+    async def handler(stream: hface_trio.HTTPStream) -> None:
+        connections.add(stream.remote_address)
+        await trio.sleep(1)
+        await stream.send_response(200, body=stream.path)
+
+    async with (
+        serving2(handler) as s,
+        hface_trio.open_client(networking=s.network, http_versions=["2"]) as client,
+    ):
+
+        async def get(i: int) -> None:
+            assert (await client.get(f"{URL}/{i}")).body == b"/%d" % i
+
+        await get(0)
+        async with trio.open_nursery() as nursery:
+            for i in range(150):
+                nursery.start_soon(get, i)
+    assert len(connections) <= 2  # as many as it takes for a hundred at a time
+
+
+@pytest.mark.parametrize("state", ["response waits", "upload waits", "body unread"])
+async def test_a_client_that_is_left_open_in_any_state_ends_with_its_block(autojump_clock: Clock, state: str) -> None:
+    async def handler(stream: hface_trio.HTTPStream) -> None:
+        if state == "body unread":
+            await stream.send_response(200, body=BIG)
+        await trio.sleep_forever()
+
+    async with serving2(handler) as s:
+        with trio.move_on_after(5):
+            async with hface_trio.open_client(networking=s.network, http_versions=["2"]) as client:
+                content = BIG if state == "upload waits" else b""
+                async with client.stream("POST", URL, content=content) as response:
+                    assert response.status == 200
+                    await trio.sleep_forever()
+        await trio.sleep(3)
+        s.assert_nothing_left()
+        assert s.server.statistics().connections == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import struct
 
 import pytest
 import trio
@@ -11,7 +12,7 @@ import trio.testing
 
 import hface_trio
 from hface_trio import HTTPStream, Limits, LocalProtocolError, StreamResetError, Timeouts
-from hface_trio.events import DataReceived, TrailersReceived
+from hface_trio.events import DataReceived, PriorityUpdateReceived, TrailersReceived
 
 from .harness import Outcomes, hello, serving2, started
 from .raw import CANCEL, GET, INTERNAL_ERROR, NO_ERROR, POST, REFUSED_STREAM
@@ -997,3 +998,26 @@ async def test_the_observer_hears_of_each_stream_once(autojump_clock: Clock) -> 
         await peer.close()
     assert opened == [1, 3]
     assert closed == [(1, 200, None), (3, None, CANCEL)]
+
+
+@pytest.mark.xfail(reason="each PRIORITY_UPDATE is queued, not the latest alone", strict=True)
+async def test_of_many_priority_updates_a_handler_gets_the_latest(autojump_clock: Clock) -> None:
+    received: list[object] = []
+
+    async def handler(stream: HTTPStream) -> None:
+        await trio.sleep(1)
+        async for event in stream:
+            received.append(event)
+        await stream.send_response(200)
+
+    async with serving2(handler) as s:
+        peer = await s.peer()
+        stream_id = await peer.request(POST, end=False)
+        await peer.alive()
+        for i in range(50):
+            value = b"u=%d" % (i % 8)
+            await peer.send(struct.pack(">HBBBLL", 0, 4 + len(value), 0x10, 0, 0, stream_id) + value)
+        await peer.send(peer.data(stream_id, b"x", end=True))
+        await peer.response(stream_id)
+        await peer.close()
+    assert received == [PriorityUpdateReceived(1, b"u=1"), DataReceived(1, b"x", True)]
