@@ -1,7 +1,8 @@
-"""Load on a server: small GETs, one after the other on each of a number of kept connections.
+"""Load on a server: small GETs, one after the other on each of a number of kept connections, or on each stream of them.
 
-``wrk`` makes it where it is installed. Otherwise a generator of our own does, ``python benchmarks/_load.py HOST PORT
-CONNECTIONS SECONDS``: slower, but the same for every server, and what is measured is the server's time.
+``wrk`` makes it over HTTP/1.1 where it is installed. Otherwise a generator of our own does, ``python benchmarks/_load.py
+HOST PORT CONNECTIONS SECONDS``: slower, but the same for every server, and what is measured is the server's time. ``h2load``
+makes it over HTTP/2.
 """
 
 from __future__ import annotations
@@ -15,15 +16,29 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from _servers import ServerProcess, pinned
 
-__all__ = ["GENERATORS", "Load", "LoadGenerator", "choose_generator"]
+__all__ = ["GENERATORS", "Concurrency", "Load", "LoadGenerator", "choose_generator"]
 
 _EXTRA_SECONDS = 20.0
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Concurrency:
+    """How many requests are under way at once.
+
+    Args:
+        connections: kept open.
+        streams: requests on each of them.
+    """
+
+    connections: int
+    streams: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,40 +56,77 @@ class Load:
     seconds: float
 
 
-LoadGenerator: TypeAlias = Callable[[ServerProcess, int, float, "int | None"], Load]
-"""Called with a server, the number of connections, seconds and the core to run on."""
+LoadGenerator: TypeAlias = Callable[[ServerProcess, Concurrency, float, "float | None", "int | None"], Load]
+"""Called with a server, the concurrency, seconds, how many requests a second the server is known to complete, and the core
+to run on."""
 
 
-def load_with_wrk(server: ServerProcess, connections: int, seconds: float, core: int | None) -> Load:
+def load_with_wrk(
+    server: ServerProcess, concurrency: Concurrency, seconds: float, rate: float | None, core: int | None
+) -> Load:
     """Load a server with wrk."""
-    # wrk takes whole seconds
-    command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{max(1, round(seconds))}s"]
-    output = _run([*command, server.url], seconds, core)
-    done = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m),", output)
+    del rate  # wrk takes whole seconds
+    command = ["wrk", "--threads", "1", "--connections", str(concurrency.connections)]
+    output = _run([*command, "--duration", f"{max(1, round(seconds))}s", server.url], seconds, core)
+    done = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", output)
     if done is None:
         raise RuntimeError(f"wrk said something unexpected: {output}")
     other = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     failures = sum(int(number) for match in (other, broken) if match is not None for number in match.groups())
-    unit = {"ms": 0.001, "s": 1.0, "m": 60.0}[done[3]]
-    return Load(int(done[1]), failures, float(done[2]) * unit)
+    return Load(int(done[1]), failures, float(done[2]) * _UNITS[done[3]])
 
 
-def load_with_python(server: ServerProcess, connections: int, seconds: float, core: int | None) -> Load:
+def load_with_python(
+    server: ServerProcess, concurrency: Concurrency, seconds: float, rate: float | None, core: int | None
+) -> Load:
     """Load a server with the generator of this module."""
+    del rate
     host, port = server.address
-    arguments = [host, str(port), str(connections), str(seconds)]
+    arguments = [host, str(port), str(concurrency.connections), str(seconds)]
     return Load(**json.loads(_run([sys.executable, str(Path(__file__)), *arguments], seconds, core)))
 
 
-GENERATORS: dict[str, LoadGenerator] = {"wrk": load_with_wrk, "python": load_with_python}
+def load_with_h2load(
+    server: ServerProcess, concurrency: Concurrency, seconds: float, rate: float | None, core: int | None
+) -> Load:
+    """Load a server with h2load, over HTTP/2 and nothing else.
+
+    Where the rate is known, the load is so many requests as make up the seconds: what is under way when a duration is over
+    would cost the server time, and not count; the slower the server, the larger a share that is.
+    """
+    command = ["h2load", "--clients", str(concurrency.connections), "--threads", "1", "--npn-list", "h2"]
+    command += ["--max-concurrent-streams", str(concurrency.streams)]
+    if rate is None:
+        command += ["--duration", str(max(1, round(seconds)))]
+    else:
+        requests = max(round(rate * seconds), concurrency.connections * concurrency.streams)
+        command += ["--requests", str(requests)]
+    output = _run([*command, server.url], seconds, core)
+    took = re.search(r"^finished in ([\d.]+)(us|ms|s|m),", output, re.MULTILINE)
+    done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", output)
+    if took is None or done is None:
+        raise RuntimeError(f"h2load said something unexpected: {output}")
+    succeeded, *failures = map(int, done.groups())
+    return Load(succeeded, sum(failures), float(took[1]) * _UNITS[took[2]])
 
 
-def choose_generator(name: str) -> str:
-    """Return a key of ``GENERATORS``; ``"auto"`` takes wrk where it is installed."""
-    if name == "auto":
-        return "wrk" if shutil.which("wrk") else "python"
-    return name
+GENERATORS: dict[str, LoadGenerator] = {"wrk": load_with_wrk, "python": load_with_python, "h2load": load_with_h2load}
+
+
+def choose_generator(wanted: str, able: Sequence[str]) -> str | None:
+    """Return a key of ``GENERATORS``.
+
+    Args:
+        wanted: taken if it is able; ``"auto"``, or one that is not, takes the first that is installed.
+        able: those that can make the load, the best first.
+
+    Returns:
+        ``None`` if none is installed.
+    """
+    if wanted in able:
+        able = [wanted]
+    return next((name for name in able if name == "python" or shutil.which(name)), None)
 
 
 def _run(command: list[str], seconds: float, core: int | None) -> str:

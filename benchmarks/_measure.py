@@ -10,7 +10,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from _load import LoadGenerator
+from _load import Concurrency, LoadGenerator
 from _servers import ServerProcess
 
 __all__ = ["Method", "Run", "Summary", "pair_ratios"]
@@ -72,13 +72,23 @@ class Method:
 
     Args:
         generator: makes the load.
-        connections: how many are kept open.
+        concurrency: how many requests are under way at once.
         core: what the generator is pinned to.
+        rates: requests per second of the servers that :meth:`warm_up` had, by name.
     """
 
     generator: LoadGenerator
-    connections: int
+    concurrency: Concurrency
     core: int | None
+    rates: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def warm_up(self, server: ServerProcess, seconds: float) -> None:
+        """Load a server once before it is measured.
+
+        Raises:
+            RuntimeError: as for :meth:`measure`.
+        """
+        self.rates[server.name] = self.measure(server, seconds).requests_per_second
 
     def measure(self, server: ServerProcess, seconds: float) -> Run:
         """Load a server once and take its processor time.
@@ -87,7 +97,7 @@ class Method:
             RuntimeError: a request failed, or none was completed.
         """
         before = server.processor_seconds()
-        load = self.generator(server, self.connections, seconds, self.core)
+        load = self.generator(server, self.concurrency, seconds, self.rates.get(server.name), self.core)
         processor_seconds = server.processor_seconds() - before
         if load.failures or not load.requests:
             raise RuntimeError(f"{server.name}: {load.failures} requests failed, {load.requests} did not")
