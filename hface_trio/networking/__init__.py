@@ -1,4 +1,4 @@
-"""Trio I/O under HTTP: TCP, TLS, unix sockets, inherited sockets."""
+"""Trio I/O under HTTP: TCP, TLS, UDP, unix sockets, inherited sockets."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ from ._interfaces import (
     ByteStream,
     ByteStreamListener,
     ClientNetworking,
+    DatagramSocket,
+    DatagramStatistics,
     ExtraAttributes,
     ServerNetworking,
     TCPClientNetworking,
     TCPServerNetworking,
+    UDPClientNetworking,
+    UDPServerNetworking,
 )
 from ._listeners import SocketListener, TLSListener
 from ._socket import SocketByteStream
 from ._system import SystemNetworking
 from ._tls import TLSByteStream
+from ._udp_sender import DatagramSender
+from ._udp_socket import UDPSocket
 
 __all__ = [
     "Buffer",
     "ByteStream",
     "ByteStreamListener",
     "ClientNetworking",
+    "DatagramSender",
+    "DatagramSocket",
+    "DatagramStatistics",
     "DepartureWatch",
     "ExtraAttributes",
     "ServerNetworking",
@@ -35,4 +44,7 @@ __all__ = [
     "TCPServerNetworking",
     "TLSByteStream",
     "TLSListener",
+    "UDPClientNetworking",
+    "UDPServerNetworking",
+    "UDPSocket",
 ]

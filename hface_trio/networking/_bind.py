@@ -7,13 +7,18 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Callable
+from typing import TypeAlias
 
 import trio
 
 from ._addresses import SocketAddress
 from ._listeners import FileIdentity
 
-__all__ = ["bind_tcp", "bind_unix"]
+__all__ = ["BindOne", "bind_each", "bind_tcp", "bind_unix"]
+
+BindOne: TypeAlias = Callable[[socket.AddressFamily, SocketAddress], socket.socket]
+"""Binds a new socket at one address."""
 
 BACKLOG = 1024  # the system caps it (net.core.somaxconn)
 _PORT_ATTEMPTS = 20
@@ -29,10 +34,19 @@ async def bind_tcp(host: str, port: int) -> list[socket.socket]:
     Raises:
         OSError: an address cannot be bound, or the host is unknown; nothing stays bound.
     """
+    return await bind_each(host, port, _bind)
+
+
+async def bind_each(host: str, port: int, bind_one: BindOne) -> list[socket.socket]:
+    """Bind sockets of any kind at all addresses of a host, with what :func:`bind_tcp` says of ports and families.
+
+    Raises:
+        OSError: an address cannot be bound, or the host is unknown; nothing stays bound.
+    """
     addresses = await _resolve(host, port)
     for attempt in range(1, _PORT_ATTEMPTS + 1):
         try:
-            return _bind_all(addresses)
+            return _bind_all(addresses, bind_one)
         except OSError as exc:
             # The port that the first address got may be taken at the second.
             if port or exc.errno != errno.EADDRINUSE or attempt == _PORT_ATTEMPTS:
@@ -51,7 +65,7 @@ async def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, Soc
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _bind_all(addresses: list[tuple[socket.AddressFamily, SocketAddress]]) -> list[socket.socket]:
+def _bind_all(addresses: list[tuple[socket.AddressFamily, SocketAddress]], bind_one: BindOne) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     port = 0
@@ -60,7 +74,7 @@ def _bind_all(addresses: list[tuple[socket.AddressFamily, SocketAddress]]) -> li
             if port:
                 address = (address[0], port, *address[2:])  # noqa: PLW2901
             try:
-                sockets.append(_bind(family, address))
+                sockets.append(bind_one(family, address))
             except OSError as exc:
                 if family != socket.AF_INET6 or exc.errno not in _NOT_HERE:
                     raise

@@ -13,17 +13,21 @@ from typing import TypeAlias
 
 import trio
 
-from ..models import AddressType, ClientTLSConfig, ServerTLSConfig
+from ..models import AddressType, ClientTLSConfig, DatagramType, ServerTLSConfig
 
 __all__ = [
     "Buffer",
     "ByteStream",
     "ByteStreamListener",
     "ClientNetworking",
+    "DatagramSocket",
+    "DatagramStatistics",
     "ExtraAttributes",
     "ServerNetworking",
     "TCPClientNetworking",
     "TCPServerNetworking",
+    "UDPClientNetworking",
+    "UDPServerNetworking",
     "check_receive_size",
 ]
 
@@ -180,6 +184,88 @@ class ByteStreamListener(trio.abc.Listener[ByteStream]):
         """
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DatagramStatistics:
+    """What a datagram socket has moved, and what it has lost. The rest was lost by the network, and nobody knows.
+
+    Args:
+        sent: datagrams handed to the network.
+        received: datagrams that came.
+        too_long: datagrams not sent, because the network on the way out carries none so long.
+        unsendable: datagrams not sent for another reason: no route, an address of another family, a filter.
+        receive_errors: what the network told of datagrams sent before (ICMP), and was not listened to.
+    """
+
+    sent: int = 0
+    received: int = 0
+    too_long: int = 0
+    unsendable: int = 0
+    receive_errors: int = 0
+
+
+class DatagramSocket(trio.abc.AsyncResource):
+    """Sends and receives datagrams, to and from any address.
+
+    It is not connected to one peer, because peers migrate and have other addresses than the first. A datagram that
+    cannot be sent is dropped and counted, as if the network had lost it. One task may receive while another sends.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def local_address(self) -> AddressType:
+        """The bound address, with the real port."""
+
+    @abstractmethod
+    def send_nowait(self, datagrams: Sequence[DatagramType]) -> int:
+        """Send as many datagrams as leave without waiting, in their order.
+
+        Runs of datagrams of one size to one address, the last of which may be shorter, cost least.
+
+        Args:
+            datagrams: payloads and where they go, as IP addresses.
+
+        Returns:
+            How many were taken, from the front; those dropped among them.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+        """
+
+    @abstractmethod
+    async def wait_writable(self) -> None:
+        """Wait until ``send_nowait`` may take datagrams again. One task at a time.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+            trio.BusyResourceError: another task waits.
+        """
+
+    @abstractmethod
+    async def receive(self) -> list[DatagramType]:
+        """Wait for datagrams, and return those that are there, at most a batch of 64.
+
+        Returns:
+            At least one payload, and where it came from.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+            trio.BusyResourceError: another task receives.
+            trio.BrokenResourceError: the system cannot receive on this socket any more.
+
+        Cancellation: nothing was taken.
+        """
+
+    @abstractmethod
+    def statistics(self) -> DatagramStatistics:
+        """Return what was moved and what was lost so far."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the socket; whoever waits for it is told. What was sent still leaves."""
+
+
 class TCPServerNetworking(ABC):
     """Listens for byte streams."""
 
@@ -243,9 +329,49 @@ class TCPClientNetworking(ABC):
         """
 
 
-class ServerNetworking(TCPServerNetworking):
+class UDPServerNetworking(ABC):
+    """Binds datagram sockets of servers."""
+
+    @abstractmethod
+    async def listen_udp(self, address: AddressType) -> Sequence[DatagramSocket]:
+        """Bind at all addresses of a host.
+
+        Args:
+            address: host and port, as for :meth:`TCPServerNetworking.listen_tcp`; there are no unix sockets here.
+
+        Raises:
+            OSError: the address cannot be bound; its ``strerror`` and the address make one line for a person.
+        """
+
+
+class UDPClientNetworking(ABC):
+    """Finds peers for datagrams, and opens sockets to talk to them."""
+
+    @abstractmethod
+    async def resolve_udp(self, address: AddressType) -> Sequence[AddressType]:
+        """Return the IP addresses of a host that datagrams can be sent to, in the order in which to try them.
+
+        Families take turns (RFC 8305 §4). Addresses to which this machine has no route are left out.
+
+        Raises:
+            ConnectError: there are none; the message says why.
+        """
+
+    @abstractmethod
+    async def bind_udp(self, remote_address: AddressType) -> DatagramSocket:
+        """Open a socket at a free port, of the family of the address that it will send to.
+
+        Args:
+            remote_address: an IP address such as ``resolve_udp`` returns. The socket is not connected to it.
+
+        Raises:
+            ConnectError: there can be no such socket.
+        """
+
+
+class ServerNetworking(TCPServerNetworking, UDPServerNetworking):
     """All that a server needs of a network."""
 
 
-class ClientNetworking(TCPClientNetworking):
+class ClientNetworking(TCPClientNetworking, UDPClientNetworking):
     """All that a client needs of a network."""

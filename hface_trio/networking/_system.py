@@ -20,6 +20,8 @@ from ._listeners import SocketListener, TLSListener
 from ._socket import SocketByteStream
 from ._tls import TLSByteStream
 from ._tls_context import client_tls_context, server_tls_context
+from ._udp_bind import bind_udp_client, bind_udp_server, resolve_udp
+from ._udp_socket import UDPSocket
 
 __all__ = ["SystemNetworking"]
 
@@ -27,7 +29,7 @@ _MOST_CONTEXTS = 16
 
 
 class SystemNetworking(ServerNetworking, ClientNetworking):
-    """TCP, TLS and unix sockets of the operating system.
+    """TCP, TLS, UDP and unix sockets of the operating system.
 
     TLS contexts of clients are kept, because to load a trust store takes milliseconds: what changes in the files of a
     ``ClientTLSConfig`` later is seen by another ``SystemNetworking``.
@@ -100,6 +102,22 @@ class SystemNetworking(ServerNetworking, ClientNetworking):
         """Connect, and make the TLS handshake; see :meth:`TCPClientNetworking.connect_tcp_tls`."""
         context = self._client_context(tls_config, alpn_protocols)
         return await connect_tls(self, address, context, server_name)
+
+    async def listen_udp(self, address: AddressType) -> Sequence[UDPSocket]:
+        """Bind; see :meth:`UDPServerNetworking.listen_udp`."""
+        check_port(address)
+        return [UDPSocket(sock, server_side=True) for sock in await bind_udp_server(*address)]
+
+    async def resolve_udp(self, address: AddressType) -> Sequence[AddressType]:
+        """Find the IP addresses of a host; see :meth:`UDPClientNetworking.resolve_udp`."""
+        check_port(address)
+        return await resolve_udp(address)
+
+    async def bind_udp(self, remote_address: AddressType) -> UDPSocket:
+        """Open a socket at a free port; see :meth:`UDPClientNetworking.bind_udp`."""
+        check_port(remote_address)
+        await trio.lowlevel.checkpoint()
+        return UDPSocket(bind_udp_client(remote_address))
 
     def _client_context(self, config: ClientTLSConfig, alpn_protocols: Sequence[str]) -> ssl.SSLContext:
         key = (config, tuple(alpn_protocols))

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from ._certificates import Authority, throwaway_authority
 from ._memory_streams import MemoryByteStream, memory_stream_pair
+from ._memory_udp import DatagramConditions, MemoryDatagramSocket
 from ._network import MemoryListener, MemoryNetworking
 
 __all__ = [
     "Authority",
+    "DatagramConditions",
     "MemoryByteStream",
+    "MemoryDatagramSocket",
     "MemoryListener",
     "MemoryNetworking",
     "memory_stream_pair",

@@ -15,6 +15,7 @@ from ..networking._addresses import check_port, format_address, unix_path
 from ..networking._connect_tls import connect_tls
 from ..networking._tls_context import client_tls_context, server_tls_context
 from ._memory_streams import MemoryByteStream, memory_stream_pair
+from ._memory_udp import DatagramConditions, DatagramLinks, MemoryDatagramSocket
 
 __all__ = ["MemoryListener", "MemoryNetworking"]
 
@@ -65,13 +66,17 @@ class MemoryNetworking(ServerNetworking, ClientNetworking):
     """A network that exists in this object alone: for tests in virtual time, without ports and without the system.
 
     Names need no resolving: a connection reaches who listens at exactly the same host and port, or at the same port of
-    ``""`` or ``"*"``. Nothing takes time.
+    ``""`` or ``"*"``. Nothing takes time, except where datagrams are given conditions under which they travel.
 
     Args:
         client_host: the host that connections come from.
         buffer_octets: what each direction of a connection holds before it holds up the sender.
         receive_limit_octets: at most so many octets are returned by one ``receive_some``; with TLS that is ciphertext.
         backlog: connections that may wait to be accepted; further ones wait within ``connect_tcp``.
+        to_servers: what befalls datagrams on their way to sockets of ``listen_udp``.
+        to_clients: what befalls datagrams on their way to sockets of ``bind_udp``.
+        datagram_buffer_octets: what may be under way to one socket or wait there; what goes beyond is dropped.
+        seed: of the chances; the same seed and the same datagrams give the same course of events.
     """
 
     def __init__(
@@ -81,6 +86,10 @@ class MemoryNetworking(ServerNetworking, ClientNetworking):
         buffer_octets: int = 64 * 1024,
         receive_limit_octets: int | None = None,
         backlog: int = 128,
+        to_servers: DatagramConditions | None = None,
+        to_clients: DatagramConditions | None = None,
+        datagram_buffer_octets: int = 1024 * 1024,
+        seed: int = 0,
     ) -> None:
         self._client_host = client_host
         self._buffer_octets = buffer_octets
@@ -88,6 +97,9 @@ class MemoryNetworking(ServerNetworking, ClientNetworking):
         self._backlog = backlog
         self._listeners: dict[AddressType, MemoryListener] = {}
         self._free_port = _FIRST_FREE_PORT
+        self._links = DatagramLinks(
+            to_servers or DatagramConditions(), to_clients or DatagramConditions(), datagram_buffer_octets, seed
+        )
 
     async def listen_tcp(self, address: AddressType) -> Sequence[ByteStreamListener]:
         """Listen at a name; see :meth:`TCPServerNetworking.listen_tcp`.
@@ -146,6 +158,33 @@ class MemoryNetworking(ServerNetworking, ClientNetworking):
     ) -> TLSByteStream:
         """Connect, and make a real TLS handshake; see :meth:`TCPClientNetworking.connect_tcp_tls`."""
         return await connect_tls(self, address, client_tls_context(tls_config, alpn_protocols), server_name)
+
+    async def listen_udp(self, address: AddressType) -> Sequence[MemoryDatagramSocket]:
+        """Bind at a name; see :meth:`UDPServerNetworking.listen_udp`.
+
+        Raises:
+            OSError: somebody is bound there already (``EADDRINUSE``).
+        """
+        await trio.lowlevel.checkpoint()
+        check_port(address)
+        host, port = address
+        return [MemoryDatagramSocket(self._links, (host, port or self._take_port()), server_side=True)]
+
+    async def resolve_udp(self, address: AddressType) -> Sequence[AddressType]:
+        """Return the name itself."""
+        await trio.lowlevel.checkpoint()
+        check_port(address)
+        return [address]
+
+    async def bind_udp(self, remote_address: AddressType) -> MemoryDatagramSocket:
+        """Open a socket at a free port; see :meth:`UDPClientNetworking.bind_udp`."""
+        await trio.lowlevel.checkpoint()
+        check_port(remote_address)
+        return MemoryDatagramSocket(self._links, (self._client_host, self._take_port()), server_side=False)
+
+    def datagrams_lost(self) -> int:
+        """Return how many datagrams were lost so far: dropped, sent to nobody, or beyond what a buffer holds."""
+        return self._links.lost
 
     def _find(self, address: AddressType) -> MemoryListener:
         host, port = address
