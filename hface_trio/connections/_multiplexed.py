@@ -65,6 +65,7 @@ CANCEL = 8
 ENHANCE_YOUR_CALM = 11
 
 _SWEEPS = 4
+_STALE_SECONDS = 0.1
 
 
 class MultiplexedDriver(ConnectionDriver):
@@ -491,6 +492,9 @@ class MultiplexedDriver(ConnectionDriver):
         if stream.over:
             return
         self.context.ledger.adjust(stream, -n_octets)
+        if (now := trio.current_time()) - self._now > _STALE_SECONDS:  # windows grow by how fast credit returns
+            self._now = now
+            self.protocol.clock(now)
         self.protocol.acknowledge(stream.stream_id, n_octets)
         self.writer.wake()
 
