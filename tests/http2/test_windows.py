@@ -214,6 +214,27 @@ async def test_padding_is_credited(autojump_clock: Clock) -> None:
         await peer.close()
 
 
+async def test_the_window_of_a_slow_reader_does_not_grow(autojump_clock: Clock) -> None:
+    async def handler(stream: HTTPStream) -> None:
+        for _ in range(2):  # half a window, then the other half; each late
+            await trio.sleep(3)
+            await stream.receive()
+            await stream.receive()
+        await stream.read_body()
+        await stream.send_response(200)
+
+    async with serving2(handler) as s:
+        peer = await s.peer()
+        stream_id = await peer.request(POST, end=False)
+        await peer.alive()
+        await peer.send(*(peer.data(stream_id, bytes(16_384)) for _ in range(4)))
+        await peer.read_for(30)
+        assert peer.credit(stream_id) <= 65_536
+        await peer.send(peer.data(stream_id, end=True))
+        await peer.response(stream_id)
+        await peer.close()
+
+
 STATES = [
     "upload open",
     "upload ended",
