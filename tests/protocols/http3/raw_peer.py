@@ -71,7 +71,7 @@ class RawPeer:
     def clock(self, now: float) -> None:
         self.now = now
         if self.quic is not None and (timer := self.get_timer()) is not None and now >= timer:
-            self.quic.handle_timer(now)
+            self.quic.handle_timer(now + 1e-6)
             self._take()
 
     def get_timer(self) -> float | None:
