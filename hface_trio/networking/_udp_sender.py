@@ -203,6 +203,8 @@ class DatagramSender:
             waiting = queue.datagrams
             burst = [waiting[number] for number in range(min(_BURST, len(waiting)))]
             sent = self._socket.send_nowait(burst)
+            if not sent:
+                break
             for _ in range(sent):
                 queue.octets -= len(waiting.popleft()[0])
             if not waiting:
