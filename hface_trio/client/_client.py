@@ -9,8 +9,8 @@ from typing import Self
 
 import trio
 
-from ..connections import ConnectionContext, HTTPConnection, Observer
-from ..errors import ConfigurationError
+from ..connections import ConnectionContext, HTTPConnection, Observer, OwnNursery, renew
+from ..errors import ConfigurationError, HfaceError
 from ..limits import Limits, Timeouts
 from ..models import ClientTLSConfig, HeadersType
 from ..networking import TCPClientNetworking
@@ -24,6 +24,14 @@ __all__ = ["Client", "open_client"]
 _MAX_IDLE_PER_ORIGIN = 10
 _DEFAULT_BODY_OCTETS = 16 * 1024 * 1024
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+class _Attempt:
+    """The making of the first connection to an origin, and what became of it."""
+
+    def __init__(self) -> None:
+        self.over = trio.Event()
+        self.failure: HfaceError | None = None
 
 
 class Client:
@@ -47,29 +55,27 @@ class Client:
         self._tls_config = tls_config
         self._context = ConnectionContext(limits or Limits(), timeouts or Timeouts(), observer=observer)
         self._opener = make_opener(http_versions, networking, self._context)
-        self._manager = trio.open_nursery()
-        self._nursery: trio.Nursery | None = None
+        self._own_nursery = OwnNursery()
+        self._entered = False
         self._idle: dict[tuple[str, str, int], deque[HTTPConnection]] = {}
         self._shared: dict[tuple[str, str, int], HTTPConnection] = {}
-        self._connecting: dict[tuple[str, str, int], trio.Lock] = {}
+        self._attempts: dict[tuple[str, str, int], _Attempt] = {}
         self._serial_origins: set[tuple[str, str, int]] = set()
         self._may_share = http_versions is None or any(version != "1.1" for version in http_versions)
 
     async def __aenter__(self) -> Self:
-        if self._nursery is not None:
+        if self._entered:
             raise ConfigurationError("a client is entered once")
-        self._nursery = await self._manager.__aenter__()
+        self._entered = True
+        await self._own_nursery.open()
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        nursery = self._nursery
-        if nursery is not None:
-            self._idle.clear()
-            self._shared.clear()
-            nursery.cancel_scope.cancel()
-            await self._manager.__aexit__(None, None, None)
+        self._idle.clear()
+        self._shared.clear()
+        await self._own_nursery.close()
 
     def stream(self, method: str, url: str, *, headers: HeadersType = (), content: Content = b"") -> Exchange:
         """Return a context manager around a request: entering it sends the request and receives the response's head.
@@ -86,6 +92,7 @@ class Client:
             ConfigurationError: the URL or the method cannot be used.
             ConnectError: (on entering) no connection could be made.
             ConnectionLostError: (on entering) the connection ended before the response began.
+            RequestNotProcessedError: (on entering) the server refused the request, and a repetition too.
 
         Cancellation: the request is cancelled, its connection closed (HTTP/1.1).
         """
@@ -125,28 +132,48 @@ class Client:
 
     # For exchanges
 
-    async def acquire(self, url: RequestURL) -> tuple[HTTPConnection, bool]:
-        """Return a connection for one exchange, and whether it was used before."""
+    async def acquire(self, url: RequestURL, *, fresh: bool = False) -> tuple[HTTPConnection, bool]:
+        """Return a connection for one exchange, and whether it was used before.
+
+        Args:
+            url: whose origin to connect to.
+            fresh: of the connections that cannot be shared take a new one.
+        """
         origin = url.origin
-        idle = self._idle.get(origin)
+        idle = None if fresh else self._idle.get(origin)
         while idle:
             connection = idle.pop()  # the one used last is the likeliest to be alive
             if connection.is_available():
                 return connection, True
-        if (shared := self._shared_with(origin)) is not None:
-            return shared, True
-        if not self._may_share or origin in self._serial_origins:
-            return await self.open_connection(url), False
-        # Whoever comes while the first connection to an origin is being made may be able to share it.
-        async with self._connecting.setdefault(origin, trio.Lock()):
+        while True:
             if (shared := self._shared_with(origin)) is not None:
                 return shared, True
-            connection = await self.open_connection(url)
-            if connection.multiplexed:
-                self._shared[origin] = connection
-            else:
-                self._serial_origins.add(origin)
-        return connection, False
+            if not self._may_share or origin in self._serial_origins:
+                return await self._open(url), False
+            attempt = self._attempts.get(origin)
+            if attempt is None:
+                return await self._connect_first(url), False
+            # Whoever comes while the first connection to an origin is being made may be able to share it.
+            await attempt.over.wait()
+            if attempt.failure is not None:
+                raise renew(attempt.failure)
+
+    async def _connect_first(self, url: RequestURL) -> HTTPConnection:
+        origin = url.origin
+        attempt = self._attempts[origin] = _Attempt()
+        try:
+            connection = await self._open(url)
+        except HfaceError as exc:
+            attempt.failure = exc
+            raise
+        finally:
+            del self._attempts[origin]
+            attempt.over.set()
+        if connection.multiplexed:
+            self._shared[origin] = connection
+        else:
+            self._serial_origins.add(origin)
+        return connection
 
     def _shared_with(self, origin: tuple[str, str, int]) -> HTTPConnection | None:
         connection = self._shared.get(origin)
@@ -155,11 +182,10 @@ class Client:
             return None
         return connection
 
-    async def open_connection(self, url: RequestURL) -> HTTPConnection:
-        """Return a new connection to the origin of a URL."""
-        if self._nursery is None:
+    async def _open(self, url: RequestURL) -> HTTPConnection:
+        if self._own_nursery.nursery is None:
             raise ConfigurationError("use the client inside 'async with open_client() as client:'")
-        return await open_connection(self._nursery, self._opener, url, self._tls_config)
+        return await open_connection(self._own_nursery.nursery, self._opener, url, self._tls_config)
 
     def release(self, url: RequestURL, connection: HTTPConnection) -> None:
         """Take a connection back after an exchange: keep it if it can be used again."""

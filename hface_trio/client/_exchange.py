@@ -6,14 +6,14 @@ may wait for its answer to be read. A failure to send is no failure of the excha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from ..connections import HTTPConnection, HTTPStream, OpenStream
-from ..errors import ConnectionLostError, HfaceError
+from ..connections import HTTPConnection, HTTPStream, OpenStream, OwnNursery
+from ..errors import ConnectionLostError, HfaceError, RequestNotProcessedError
 from ..models import HeadersType
 from ._response import Response
 from ._url import RequestURL, request_headers
@@ -27,7 +27,16 @@ Content: TypeAlias = bytes | AsyncIterable[bytes]
 """The body of a request: octets, or an asynchronous iterable of them, which is sent chunked unless it has a length."""
 
 _SMALL_OCTETS = 16 * 1024
+_CLOSE_SECONDS = 1
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110 §9.2.2
+
+
+async def _close_iterable(content: AsyncIterable[bytes]) -> None:
+    """Let a generator clean up now, and not when it is collected."""
+    aclose: Callable[[], Awaitable[object]] | None = getattr(content, "aclose", None)
+    if aclose is not None:
+        with trio.move_on_after(_CLOSE_SECONDS, shield=True):  # a deadline, for it may wait
+            await aclose()
 
 
 class Exchange:
@@ -44,29 +53,31 @@ class Exchange:
         self._headers = section
         self._connection: HTTPConnection | None = None
         self._opened: OpenStream | None = None
-        self._upload: trio.Nursery | None = None
-        self._upload_manager = trio.open_nursery()
+        self._last_stream: HTTPStream | None = None
+        self._upload: OwnNursery | None = None
         self._upload_failure: BaseException | None = None
 
     async def __aenter__(self) -> Response:
         connection, reused = await self._client.acquire(self._url)
         try:
             return await self._begin(connection)
-        except ConnectionLostError as exc:
-            if not (reused and (exc.retryable or self._may_repeat(exc))):
+        except (ConnectionLostError, RequestNotProcessedError) as exc:
+            if not self._may_repeat(exc, reused):
                 raise
-        # The connection was kept from an earlier request and its end crossed ours on the way.
-        connection = await self._client.open_connection(self._url)
+        # Once: the request was not processed, or crossed the end of a kept connection on the way.
+        connection, _ = await self._client.acquire(self._url, fresh=True)
         return await self._begin(connection)
 
-    def _may_repeat(self, exc: ConnectionLostError) -> bool:
-        opened = self._last_stream
-        nothing_came = opened is None or (opened.status is None and not opened.informational)
-        return nothing_came and not exc.error_code and self._method in _IDEMPOTENT and isinstance(self._content, bytes)
+    def _may_repeat(self, exc: HfaceError, reused: bool) -> bool:
+        if not isinstance(self._content, bytes):
+            return False
+        stream = self._last_stream
+        nothing_came = stream is None or (stream.status is None and not stream.informational)
+        return exc.retryable or (reused and nothing_came and self._method in _IDEMPOTENT)
 
     async def _begin(self, connection: HTTPConnection) -> Response:
         self._connection = connection
-        self._last_stream: HTTPStream | None = None
+        self._last_stream = None
         try:
             self._opened = connection.open_stream(self._headers, end_stream=self._content == b"")
             stream = self._last_stream = await self._opened.__aenter__()
@@ -82,8 +93,9 @@ class Exchange:
             if self._content:
                 await self._send_quietly(stream)
             return
-        self._upload = await self._upload_manager.__aenter__()
-        self._upload.start_soon(self._send, stream)
+        self._upload = OwnNursery()
+        nursery = await self._upload.open()
+        nursery.start_soon(self._send, stream)
 
     async def _send(self, stream: HTTPStream) -> None:
         try:
@@ -97,9 +109,12 @@ class Exchange:
             if isinstance(self._content, bytes):
                 await stream.send_data(self._content, end_stream=True)
                 return
-            async for chunk in self._content:
-                await stream.send_data(chunk)
-            await stream.send_data(b"", end_stream=True)
+            try:
+                async for chunk in self._content:
+                    await stream.send_data(chunk)
+                await stream.send_data(b"", end_stream=True)
+            finally:
+                await _close_iterable(self._content)
         except (HfaceError, trio.BrokenResourceError, trio.ClosedResourceError):
             if stream.cause is None and not stream.over:
                 raise  # the caller's mistake; a peer that takes no more says why in its response
@@ -116,8 +131,7 @@ class Exchange:
         connection, self._connection = self._connection, None
         try:
             if upload is not None:
-                upload.cancel_scope.cancel()
-                await self._upload_manager.__aexit__(None, None, None)
+                await upload.close()
         finally:
             if opened is not None:
                 await opened.__aexit__(None, None, None)

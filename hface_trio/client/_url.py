@@ -54,6 +54,10 @@ class RequestURL:
         host = parts.hostname or ""
         if not host:
             raise ConfigurationError(f"URL {url!r} names no host")
+        if parts.netloc.startswith("unix:"):
+            raise ConfigurationError(f"URL {url!r} names a unix socket, which has no URL; use an opener")
+        if ":" not in host and (".." in host or host.startswith(".") or set(host) & set("%/\\ ")):
+            raise ConfigurationError(f"URL {url!r} has a malformed host name")
         if not url.isprintable() and any("\ud800" <= character <= "\udfff" for character in url):
             raise ConfigurationError(f"URL {url!r} is not text")
         if any(character <= " " or character == "\x7f" for character in url):

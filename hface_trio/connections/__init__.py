@@ -18,9 +18,10 @@ from ._listeners import ConnectionHandler, HTTPListener, HTTPMultiListener, HTTP
 from ._observer import ConnectionRecord, Observer, StreamRecord
 from ._openers import HTTPOpener, HTTPOverTCPOpener
 from ._opening import OpenStream
+from ._own_nursery import OwnNursery
 from ._ring import ConnectionEvents
 from ._serial_server import StreamHandler
-from ._stream import DataIterator, HTTPStream, StreamStatistics
+from ._stream import DataIterator, HTTPStream, StreamStatistics, renew
 
 __all__ = [
     "ConnectionContext",
@@ -41,8 +42,10 @@ __all__ = [
     "LedgerHolder",
     "Observer",
     "OpenStream",
+    "OwnNursery",
     "PeerGonePolicy",
     "StreamHandler",
     "StreamRecord",
     "StreamStatistics",
+    "renew",
 ]

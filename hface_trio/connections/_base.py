@@ -44,6 +44,8 @@ class ConnectionDriver(StreamDriver):
         self.terminated: ConnectionTerminated | None = None
         self.failure: HfaceError | None = None
         self.octets_received: int = 0
+        self.task: trio.lowlevel.Task | None = None
+        """The task that runs the connection."""
         self.subscribers: set[ConnectionEvents] = set()
         self._attributes = transport.extra_attributes
         self._attention = Wakeup()
@@ -81,6 +83,10 @@ class ConnectionDriver(StreamDriver):
     @abstractmethod
     async def raw_send_data(self, stream_id: int, data: Buffer, end_stream: bool) -> None:
         """Submit data, all of it, and let it leave."""
+
+    @abstractmethod
+    async def raw_before_trailers(self, stream_id: int) -> None:
+        """Wait until all data of a stream has gone before."""
 
     @abstractmethod
     def submitted(self) -> None:

@@ -31,6 +31,7 @@ from ._multiplexed_client import MultiplexedClientDriver
 from ._multiplexed_server import MultiplexedServerDriver
 from ._observer import ConnectionRecord
 from ._opening import OpenStream
+from ._own_nursery import OwnNursery
 from ._ring import ConnectionEvents
 from ._serial_client import SerialClientDriver
 from ._serial_server import SerialServerDriver, StreamHandler
@@ -54,26 +55,6 @@ class ConnectionStatistics:
     octets_sent: int
     buffered_octets: int
     streams: int
-
-
-class _OwnNursery:
-    """A nursery opened in one call and closed in another, for a context manager that owns one.
-
-    The tasks in it raise no exceptions, so the block's own exception leaves the block as itself.
-    """
-
-    def __init__(self) -> None:
-        self._manager = trio.open_nursery()
-        self._nursery: trio.Nursery | None = None
-
-    async def open(self) -> trio.Nursery:
-        self._nursery = await self._manager.__aenter__()
-        return self._nursery
-
-    async def close(self) -> None:
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
-            await self._manager.__aexit__(None, None, None)
 
 
 class HTTPConnection:
@@ -106,7 +87,7 @@ class HTTPConnection:
         self._context = context or ConnectionContext()
         self._driver: ConnectionDriver | None = None
         self._raw: EventQueue[Event] | None = None
-        self._own_nursery: _OwnNursery | None = None
+        self._own_nursery: OwnNursery | None = None
         self._started = trio.Event()
         self._over = trio.Event()
         self._body_wanted: int | None = None
@@ -219,12 +200,13 @@ class HTTPConnection:
             raise LocalProtocolError("the connection runs, or ran, already")
         self._driver = driver
         driver.connection = self
+        driver.task = trio.lowlevel.current_task()
         context, record = self._context, self._record
         context.connections.add(self)
         if context.observer is not None:
             context.observe(context.observer.connection_opened, record)
         try:
-            await driver.run(started=lambda: self._set_started(task_status))
+            await driver.run(started=lambda: self._set_started(driver, task_status))
             if isinstance(driver, SerialServerDriver) and driver.successor is not None:
                 await self._run_successor(driver, driver.successor)
         finally:
@@ -243,10 +225,11 @@ class HTTPConnection:
             protocol, self._transport, self._context, self._record, driver.handler, bytes(driver.trailing_data)
         )
         successor.connection = self
+        successor.task = driver.task
         successor.octets_received = driver.octets_received
         if driver.draining.is_set():
             successor.drain()
-        await successor.run(started=lambda: None)
+        await successor.run(started=lambda: self._drain_late(successor))
 
     def _make_driver(self, handler: StreamHandler | None) -> ConnectionDriver:
         parts = (self._protocol, self._transport, self._context, self._record)
@@ -256,16 +239,26 @@ class HTTPConnection:
             return MultiplexedServerDriver(*parts, handler, self._initial)
         return SerialServerDriver(*parts, handler, self._initial, self._upgrade if handler is not None else None)
 
-    def _set_started(self, task_status: trio.TaskStatus[HTTPConnection]) -> None:
+    def _set_started(self, driver: ConnectionDriver, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         self._started.set()
         task_status.started(self)
+        self._drain_late(driver)
+
+    def _drain_late(self, driver: ConnectionDriver) -> None:
+        """Drain a connection that was still being made when its server began to shut down; HTTP/1.1 sees to it itself."""
+        if self._context.draining and self.multiplexed and not self._client_side:
+            driver.drain()
 
     async def __aenter__(self) -> Self:
         """Run the connection's tasks for the length of the block, unless they run elsewhere already."""
         if self._driver is None:
-            self._own_nursery = _OwnNursery()
+            self._own_nursery = OwnNursery()
             nursery = await self._own_nursery.open()
-            await nursery.start(self.run)
+            try:
+                await nursery.start(self.run)
+            except BaseException:
+                await self._own_nursery.close()
+                raise
         else:
             await trio.lowlevel.checkpoint()
         return self
@@ -287,6 +280,8 @@ class HTTPConnection:
     async def aclose(self) -> None:
         """Close the connection, resetting what is under way, and wait until it is closed.
 
+        Called by a handler of the connection itself it does not wait.
+
         Cancellation: the connection closes nevertheless.
         """
         driver = self._driver
@@ -296,8 +291,15 @@ class HTTPConnection:
             return
         if not self._over.is_set():
             driver.close()
-        await self._over.wait()
+        if not self._runs_current_task(driver):  # a handler's own connection ends when the handler has
+            await self._over.wait()
         await trio.lowlevel.checkpoint()
+
+    def _runs_current_task(self, driver: ConnectionDriver) -> bool:
+        task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+        while task is not None and task is not driver.task:
+            task = None if task.parent_nursery is None else task.parent_nursery.parent_task
+        return task is not None and self._own_nursery is None and not self._client_side
 
     def drain(self) -> None:
         """Finish what is under way, take nothing new, then close: GOAWAY, or ``Connection: close`` on HTTP/1.1."""
@@ -403,6 +405,7 @@ class HTTPConnection:
         Raises, Cancellation: as for :meth:`send_headers`.
         """
         driver = await self._begin_raw_send(stream_id)
+        await driver.raw_before_trailers(stream_id)
         self._protocol.submit_trailers(stream_id, headers)
         driver.submitted()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import trio
 
 from ..limits import Limits, Timeouts
+from ._admission import Admission
 from ._ledger import Ledger
 from ._observer import Observer
 
@@ -37,6 +39,8 @@ class ConnectionContext:
         handlers: how many handlers run now.
         draining: whether connections shall take no request beyond their first.
         connections: the open connections.
+        admission: counts accepted connections against the limits.
+        handshakes: holds back handshakes beyond the limit.
         undecided: scopes around accepted connections that have not shown which version they speak.
     """
 
@@ -48,7 +52,14 @@ class ConnectionContext:
     handlers: int = 0
     draining: bool = False
     connections: set[HTTPConnection] = dataclasses.field(default_factory=set["HTTPConnection"])
+    admission: Admission = dataclasses.field(init=False)
+    handshakes: trio.CapacityLimiter = dataclasses.field(init=False)
     undecided: set[trio.CancelScope] = dataclasses.field(default_factory=set[trio.CancelScope])
+
+    def __post_init__(self) -> None:
+        self.admission = Admission(self.limits)
+        handshakes = self.limits.handshakes
+        self.handshakes = trio.CapacityLimiter(handshakes if handshakes == math.inf else int(handshakes))
 
     def observe(self, call: Callable[[Any], None], record: object) -> None:
         """Make one call to the observer; what it raises is logged and goes no further."""

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from ..events import DataReceived, Event
+from ..events import DataReceived, Event, PriorityUpdateReceived
 from ._wakeup import Wakeup
 
 __all__ = ["MAX_EVENTS", "EventQueue"]
@@ -48,6 +48,11 @@ class EventQueue(Generic[_EventT]):
 
     def put(self, event: _EventT) -> None:
         """Append an event. Never waits."""
+        if isinstance(event, PriorityUpdateReceived):  # only the latest counts
+            for earlier in self._events:
+                if isinstance(earlier, PriorityUpdateReceived) and earlier.stream_id == event.stream_id:
+                    self._events.remove(earlier)
+                    break
         joined = self._joined
         if joined is not None:
             if isinstance(event, DataReceived) and event.stream_id == joined.stream_id:

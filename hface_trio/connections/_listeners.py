@@ -8,9 +8,7 @@ that happens on one connection ends the listener.
 from __future__ import annotations
 
 import functools
-import math
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -18,7 +16,6 @@ from typing import Self, TypeAlias
 import trio
 
 from ..errors import HfaceError, HTTPConnectionError
-from ..limits import Limits
 from ..models import AddressType, ServerTLSConfig
 from ..networking import ByteStream, ByteStreamListener, DepartureWatch, SystemNetworking, TCPServerNetworking
 from ..protocols import ALPNHTTPFactory, HTTPOverTCPFactory
@@ -52,8 +49,8 @@ class HTTPListener(ABC):
         """Accept connections and run ``connection_handler`` for each, in a task of its own.
 
         Args:
-            connection_handler: called with each new connection, before anything was read from it; it has to run the
-                connection. What it raises is logged and ends its connection only.
+            connection_handler: called with each new connection; it has to run it. What it raises is logged and ends
+                its connection only.
             handler_nursery: where the connections' tasks live; a nursery of this call unless given. With one of your
                 own, cancelling this call stops accepting and lets connections go on; a
                 :class:`~hface_trio.networking.DepartureWatch` should run there, or departures behind unread data go
@@ -90,30 +87,6 @@ class HTTPListener(ABC):
         await self.aclose()
 
 
-class _Admission:
-    """Counts open connections, in all and by peer address, against the limits."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._by_host: Counter[str] = Counter()
-        self.count = 0
-        self.refused = 0
-
-    def admit(self, host: str) -> bool:
-        if self.count >= self._limits.connections or self._by_host[host] >= self._limits.connections_per_address:
-            self.refused += 1
-            return False
-        self.count += 1
-        self._by_host[host] += 1
-        return True
-
-    def release(self, host: str) -> None:
-        self.count -= 1
-        self._by_host[host] -= 1
-        if not self._by_host[host]:
-            del self._by_host[host]
-
-
 class HTTPOverTCPListener(HTTPListener):
     """Accepts connections over TCP, with or without TLS; made by :meth:`create`."""
 
@@ -127,11 +100,8 @@ class HTTPOverTCPListener(HTTPListener):
         self._protocol_factory = protocol_factory
         self._listeners = tuple(listeners)
         self._context = context or ConnectionContext()
-        self._admission = _Admission(self._context.limits)
         names = protocol_factory.alpn_protocols
         self._sniffs = "h2" in names and len(names) > 1
-        handshakes = self._context.limits.handshakes
-        self._handshakes = trio.CapacityLimiter(handshakes if handshakes == math.inf else int(handshakes))
 
     @classmethod
     async def create(
@@ -170,16 +140,6 @@ class HTTPOverTCPListener(HTTPListener):
         """The bound addresses, with real ports."""
         return tuple(listener.address for listener in self._listeners)
 
-    @property
-    def connections_open(self) -> int:
-        """Connections that were accepted and are not closed yet, handshakes included."""
-        return self._admission.count
-
-    @property
-    def connections_refused(self) -> int:
-        """Connections that were closed when accepted, for being too many."""
-        return self._admission.refused
-
     async def serve(
         self,
         connection_handler: ConnectionHandler,
@@ -207,7 +167,7 @@ class HTTPOverTCPListener(HTTPListener):
                 return
             address = stream.extra_attributes.remote_address
             host = address[0] if address is not None else ""
-            if self._admission.admit(host):
+            if self._context.admission.admit(host):
                 nursery.start_soon(self._serve_connection, stream, host, connection_handler)
             else:
                 stream.abort()
@@ -230,18 +190,19 @@ class HTTPOverTCPListener(HTTPListener):
         finally:
             with trio.move_on_after(1, shield=True):  # a deadline, though closing does not wait
                 await stream.aclose()  # harmless when it is closed
-            self._admission.release(host)
+            self._context.admission.release(host)
 
     async def _open_connection(self, stream: ByteStream) -> HTTPConnection | None:
         """Make the handshake, which a peer may break at will: not worth a line in the log."""
         try:
             with trio.fail_after(self._context.timeouts.handshake_seconds):
-                async with self._handshakes:
+                async with self._context.handshakes:
                     await stream.handshake()
         except (HfaceError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             logger.debug("handshake with %r failed: %s", stream.extra_attributes.remote_address, exc)
             await stream.aclose()  # in order, so that an alert arrives
             return None
+        began_at = trio.current_time()
         attributes = stream.extra_attributes
         alpn_protocol, initial = attributes.alpn_protocol, b""
         if attributes.tls_version is None and self._sniffs:
@@ -252,6 +213,7 @@ class HTTPOverTCPListener(HTTPListener):
             if not initial:
                 return None
         protocol = self._protocol_factory(attributes.tls_version, alpn_protocol)
+        protocol.clock(began_at)
         upgrade = None
         if attributes.tls_version is None and isinstance(self._protocol_factory, ALPNHTTPFactory):
             upgrade = self._protocol_factory.upgrade

@@ -320,7 +320,7 @@ class MultiplexedDriver(ConnectionDriver):
         """Start what the events of one read asked for."""
 
     def _next_deadline(self) -> float:
-        if self._streams and self._sweep_at == math.inf and self._sweep_seconds != math.inf:
+        if (self._streams or self.writer.has_queues) and self._sweep_at == math.inf and self._sweep_seconds != math.inf:
             self._sweep_at = trio.current_time() + self._sweep_seconds
         timer = self.protocol.get_timer()
         return self._sweep_at if timer is None else min(timer, self._sweep_at)
@@ -408,6 +408,7 @@ class MultiplexedDriver(ConnectionDriver):
         if stream.over:
             return
         stream.over = True
+        stream.close_input()
         self._streams.pop(stream.stream_id, None)
         if stream.send_queue is not None:
             self.writer.close(stream.send_queue)
@@ -520,4 +521,12 @@ class MultiplexedDriver(ConnectionDriver):
         if end_stream:
             queue.on_empty = lambda: self.writer.close(queue)
         self.writer.put(queue, memoryview(data).cast("B"), end_stream)
+        if end_stream and queue.empty:
+            self.writer.close(queue)
         await self.writer.wait_room(queue)
+
+    async def raw_before_trailers(self, stream_id: int) -> None:
+        """Wait until all data has gone before."""
+        if (queue := self.writer.get(stream_id)) is not None:
+            await self.writer.wait_empty(queue)
+            self.writer.close(queue)

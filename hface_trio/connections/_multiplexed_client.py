@@ -66,12 +66,20 @@ class MultiplexedClientDriver(MultiplexedDriver):
         self.submitted()
         self._slots.unpark_all()
 
+    def drain(self) -> None:
+        """Finish what is under way and open nothing more."""
+        super().drain()
+        self._slots.unpark_all()
+
     def take_pushed(self, stream_id: int) -> HTTPStream | None:
         """Return the stream of a promise, once."""
         return self.pushed.pop(stream_id, None)
 
     def _dispatch_stream(self, event: StreamEvent) -> None:
         if isinstance(event, PushPromiseReceived):
+            if len(self.pushed) >= self.context.limits.concurrent_streams:  # nobody takes them
+                self.protocol.submit_stream_reset(event.promised_stream_id, CANCEL)
+                return
             stream = HTTPStream(self, event.promised_stream_id, event.headers, client_side=True, request_ended=True)
             stream.rules.request_head([], end_stream=True)
             self._add_stream(stream)

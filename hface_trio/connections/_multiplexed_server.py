@@ -47,6 +47,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
         self._starting: list[HTTPStream] = []
         self._waiting: dict[int, HTTPStream] = {}
         self._base = contextvars.copy_context()
+        self._ending = False
 
     # Streams begin
 
@@ -93,7 +94,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
         self._base.copy().run(self._nursery.start_soon, self._serve, stream)
 
     def _start_waiting(self) -> None:
-        while self._waiting and self._slots_used < self.context.limits.concurrent_streams:
+        while self._waiting and not self._ending and self._slots_used < self.context.limits.concurrent_streams:
             stream = self._waiting.pop(next(iter(self._waiting)))
             self._slots_used += 1
             self._start(stream)
@@ -115,6 +116,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
             ended = True
         finally:
             context.handlers -= 1
+            self._ending = self._ending or not ended  # cancelled from outside: nothing starts any more
             self._handler_ended(stream, failure, cancelled=scope.cancelled_caught or not ended)
 
     async def _call(self, handler: StreamHandler, stream: HTTPStream) -> BaseException | None:
@@ -127,7 +129,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
             if rest is not None:
                 if failures is not None:
                     log_handler_failure(stream, failures)
-                raise
+                raise rest from None
             return failures
         return None
 
@@ -179,7 +181,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
 
     def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:
         scope = stream.scope
-        if scope is not None and not stream.rules.ended and self.context.on_peer_gone == "cancel":
+        if scope is not None and (not stream.rules.ended or stream.sending) and self.context.on_peer_gone == "cancel":
             # Before the stream fails: a handler that waits for it shall find itself cancelled, as everywhere else.
             scope.cancel(reason=str(cause))
         stream.fail(cause)

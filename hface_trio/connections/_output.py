@@ -57,6 +57,8 @@ class SerialOutput:
         self._flushing = False
         self._room = trio.lowlevel.ParkingLot()
         self._failed = False
+        self.passive: bool = False
+        """Set when no flusher can be started any more: what waits is taken by whoever closes."""
         self.ledger_octets = 0
         self.octets_sent = 0
 
@@ -80,7 +82,7 @@ class SerialOutput:
         if self._failed:
             return
         n_octets = sum(map(len, buffers))
-        if self._flushing:
+        if self._flushing or self.passive:
             self._queue(buffers, n_octets)
             return
         try:
@@ -93,8 +95,7 @@ class SerialOutput:
             self._queue(behind(buffers, sent), n_octets - sent)
         elif not self._transport.unsent_octets:
             return
-        self._flushing = True
-        self._nursery.start_soon(self._flush)
+        self._start_flusher()
 
     async def wait_room(self) -> None:
         """Wait until at most 64 KiB is unsent, or the output failed. A checkpoint."""
@@ -129,6 +130,11 @@ class SerialOutput:
         self._pending.extend(buffers)
         self._unsent += n_octets
         self._ledger.adjust(self, n_octets)
+
+    def _start_flusher(self) -> None:
+        if not self.passive:
+            self._flushing = True
+            self._nursery.start_soon(self._flush)
 
     def _fail(self, exc: Exception) -> None:
         if not self._failed:

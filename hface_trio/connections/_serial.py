@@ -76,6 +76,7 @@ class SerialDriver(ConnectionDriver):
         self._resume = Wakeup()
         self._paused = False
         self._half_closing = False
+        self._tasks_ended = False
         self._last_octet_at = 0.0
         self._departure_deadline = math.inf
 
@@ -96,9 +97,13 @@ class SerialDriver(ConnectionDriver):
                 )
                 nursery.start_soon(self._read)
                 started()
-                await self._main()
-                if not self._is_aborted():
-                    await self.output.wait_flushed()
+                try:
+                    await self._main()
+                    if not self._is_aborted():
+                        await self.output.wait_flushed()
+                finally:
+                    # From here on the nursery takes no task, though its own still run.
+                    self._tasks_ended = self.output.passive = True
                 nursery.cancel_scope.cancel()
             if self.successor is not None and not self._is_aborted() and not self._input_ended:
                 self._closed = True  # for this driver
@@ -218,7 +223,7 @@ class SerialDriver(ConnectionDriver):
         if end is OutputEnd.ABORTED:
             self.output.close()
             self.transport.abort()
-        elif not self._half_closing:
+        elif not (self._half_closing or self._tasks_ended):
             self._half_closing = True
             self._nursery.start_soon(self._half_close)
         if end is not OutputEnd.HALF_CLOSED:
@@ -251,7 +256,7 @@ class SerialDriver(ConnectionDriver):
 
     async def _read_until_over(self) -> None:
         protocol = self.protocol
-        while self.terminated is None:
+        while self.terminated is None and self.successor is None:
             n_octets = 0 if self._input_ended else protocol.receive_capacity()
             if n_octets > 0:
                 self._departure_deadline = math.inf  # whatever ended is behind what can be read now
@@ -347,12 +352,17 @@ class SerialDriver(ConnectionDriver):
         stream = self._receiving
         if stream is not None and not stream.over and self.failure is not None:
             stream.fail(self._lost_error(self.failure.message, 0, stream))
+        if stream is not None and not stream.over and not self.record.client_side:
+            self.close_stream(stream)
 
     # Streams
 
     def close_stream(self, stream: HTTPStream) -> None:
         """Forget a stream: the one place where that happens."""
+        if stream.over:
+            return
         stream.over = True
+        stream.close_input()
         if n_octets := stream.discard_input():
             self.protocol.acknowledge(stream.stream_id, n_octets)
         self.context.ledger.release(stream)
@@ -454,6 +464,9 @@ class SerialDriver(ConnectionDriver):
                 break
             await self.output.wait_room()
         self.resume_reading()
+
+    async def raw_before_trailers(self, stream_id: int) -> None:
+        """Nothing to wait for: output leaves in the order of its submission."""
 
     def submitted(self) -> None:
         """Let leave what was submitted."""

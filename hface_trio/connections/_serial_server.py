@@ -74,8 +74,9 @@ class SerialServerDriver(SerialDriver):
                         break
                     await self._serve(stream, handler)
         finally:
-            if (stream := self._serving or self._ready) is not None:
-                self._finish(stream, 0)
+            for stream in (self._serving, self._ready):
+                if stream is not None:
+                    self._finish(stream, 0)
 
     async def _next_stream(self) -> HTTPStream | None:
         if self._ready is not None:
@@ -93,7 +94,6 @@ class SerialServerDriver(SerialDriver):
         if stream.cause is not None:  # the peer left before its turn came
             self._finish(stream, 0)
             return
-        context.handlers += 1
         timeout = context.timeouts.handler_seconds
         if timeout != math.inf:
             self._scope.deadline = trio.current_time() + timeout
@@ -107,10 +107,9 @@ class SerialServerDriver(SerialDriver):
             if rest is not None:
                 if failures is not None:
                     log_handler_failure(stream, failures)
-                raise
+                raise rest from None
             failure = failures
         finally:
-            context.handlers -= 1
             self._scope.deadline = math.inf
         code = 413 if isinstance(failure, BodyTooLargeError) else 500
         if failure is not None:
@@ -124,7 +123,7 @@ class SerialServerDriver(SerialDriver):
     def _finish(self, stream: HTTPStream, code: int) -> None:
         """Settle what a handler left behind; ``code`` is the status that an unanswered request gets, if any."""
         self._serving = None
-        if (not stream.rules.ended or stream.rules.broken) and stream.cause is None:
+        if (not stream.rules.ended or stream.rules.broken or stream.sending) and stream.cause is None:
             stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
             self.protocol.submit_stream_reset(stream.stream_id, code)
         elif not stream.input_ended:
@@ -132,6 +131,12 @@ class SerialServerDriver(SerialDriver):
         self.close_stream(stream)
         self.pump()
         self.resume_reading()
+
+    def close_stream(self, stream: HTTPStream) -> None:
+        """Forget a stream, and free its place among the server's handlers."""
+        if not stream.over:
+            self.context.handlers -= 1
+        super().close_stream(stream)
 
     def _dispatch_stream(self, event: StreamEvent) -> None:
         if not isinstance(event, HeadersReceived):
@@ -144,6 +149,7 @@ class SerialServerDriver(SerialDriver):
         if self.handler is None or context.handlers >= context.limits.handlers or not context.ledger.accepts_streams:
             self.protocol.submit_stream_reset(event.stream_id, 503)
             return
+        context.handlers += 1
         self._receiving = self._ready = stream
         self.open_record(stream)
         if context.draining and not self.draining.is_set():
@@ -167,7 +173,11 @@ class SerialServerDriver(SerialDriver):
         return True
 
     def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:
-        if stream is self._serving and not stream.rules.ended and self.context.on_peer_gone == "cancel":
+        if (
+            stream is self._serving
+            and (not stream.rules.ended or stream.sending)
+            and self.context.on_peer_gone == "cancel"
+        ):
             # Before the stream fails: a handler that waits for it shall find itself cancelled, as everywhere else.
             self._scope.cancel(reason=str(cause))
         stream.fail(cause)

@@ -503,6 +503,15 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         """Drop what nobody will receive any more; return the octets, whose credit is the caller's to return."""
         return self._input.clear()
 
+    def close_input(self) -> None:
+        """Let a receiver that comes, or waits, after the end of the exchange know that it is over."""
+        self._input.fail(lambda: trio.ClosedResourceError("the stream is over"))
+
+    @property
+    def sending(self) -> bool:
+        """Whether a task sends now."""
+        return self._sending
+
     @property
     def waiting_since(self) -> float | None:
         """Since when a task waits for the peer, or ``None``."""
@@ -529,6 +538,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self.status = status_of(event.headers)
         if self.status == 101 or (self.method == b"CONNECT" and self.status < 300):
             self.tunnel = self.rules.tunnel = True
+            if self.status == 101:
+                self.rules.ended = False  # the request has ended, what is sent now is the tunnel's
 
     def _check_server(self, what: str) -> None:
         if self.client_side:
@@ -538,9 +549,6 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         status = status_of(headers)
         rules = self.rules
         rules.response_head(headers, status, end_stream, connect=self.method == b"CONNECT")
-        if rules.tunnel and self.input_ended and self._driver.tunnel_follows_request:
-            self.input_ended = False
-            self._input.reopen()
         if not any(name == b"date" for name, _ in headers):
             headers = [*headers, (b"date", http_date())]
         try:
@@ -548,6 +556,9 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         except LocalProtocolError:
             rules.head_sent = rules.ended = rules.tunnel = False
             raise
+        if rules.tunnel and self.input_ended and self._driver.tunnel_follows_request:
+            self.input_ended = False
+            self._input.reopen()
         self.status = status
         self.tunnel = rules.tunnel
 

@@ -66,7 +66,7 @@ class SendQueue:
         self.end_stream: bool = False
         self.closed: bool = False
         self.ready: bool = False
-        self.room: Wakeup = Wakeup()
+        self.room: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
         self.progress_at: float = 0.0
         self.progress_octets: int = 0
         self.on_empty: Callable[[], None] | None = None
@@ -169,6 +169,11 @@ class Writer:
         self.octets_sent: int = 0
 
     @property
+    def has_queues(self) -> bool:
+        """Whether any stream has a queue."""
+        return bool(self._queues)
+
+    @property
     def queued_octets(self) -> int:
         """Octets that the protocol has not taken."""
         return sum(queue.octets for queue in self._queues.values())
@@ -196,7 +201,7 @@ class Writer:
         queue.octets = 0
         queue.end_stream = False
         self._ledger.release(queue)
-        queue.room.wake()
+        queue.room.unpark_all()
         if queue.on_empty is not None:
             queue.on_empty()
 
@@ -221,12 +226,12 @@ class Writer:
     async def wait_room(self, queue: SendQueue) -> None:
         """Wait until at most 64 KiB of a queue is unsent, or it was closed."""
         while queue.octets > SEND_BUFFER_OCTETS and not queue.closed:
-            await queue.room.wait()
+            await queue.room.park()
 
     async def wait_empty(self, queue: SendQueue) -> None:
         """Wait until the protocol has taken everything of a queue, or it was closed."""
         while not queue.empty and not queue.closed:
-            await queue.room.wait()
+            await queue.room.park()
 
     def make_ready(self, queue: SendQueue) -> None:
         """Take note that a stream has something to send, and may."""
@@ -330,8 +335,8 @@ class Writer:
             if queue.octets and not capacity:
                 continue  # the protocol tells when there is more
             collected += self._submit(queue, min(capacity, _TURN_OCTETS if in_turns else _WRITE_OCTETS - collected))
-            if queue.octets <= SEND_BUFFER_OCTETS and queue.room.waiting:
-                queue.room.wake()
+            if queue.octets <= SEND_BUFFER_OCTETS and queue.room:
+                queue.room.unpark_all()
             if not (queue.octets or queue.end_stream):
                 if queue.on_empty is not None:
                     queue.on_empty()

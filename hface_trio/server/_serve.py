@@ -69,6 +69,8 @@ class Server:
         self._context = context
         self._listeners = tuple(listeners)
         self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._shutdown_scope: trio.CancelScope | None = None
         self._over = trio.Event()
         self.draining: trio.Event = trio.Event()
         """Set when the server began to shut down."""
@@ -86,8 +88,8 @@ class Server:
         """Return the counts of this moment."""
         context = self._context
         return ServerStatistics(
-            connections=sum(listener.connections_open for _, listener in self._listeners),
-            connections_refused=sum(listener.connections_refused for _, listener in self._listeners),
+            connections=context.admission.count,
+            connections_refused=context.admission.refused,
             handlers=context.handlers,
             buffered_octets=context.ledger.buffered_octets,
             peak_buffered_octets=context.ledger.peak_octets,
@@ -102,23 +104,32 @@ class Server:
         Args:
             grace_seconds: for all of it.
 
-        Cancellation: what has begun goes on; call again to wait, or with another grace.
+        Cancellation: what has begun goes on; call again to wait, or with a shorter grace.
         """
-        self.draining.set()
-        self._context.draining = True
-        for _, listener in self._listeners:
-            await listener.aclose()
-        with trio.move_on_after(grace_seconds):
+        await trio.lowlevel.checkpoint()
+        deadline = trio.current_time() + grace_seconds
+        if self._shutdown_scope is None:
+            self.draining.set()
+            self._context.draining = True
+            self._shutdown_scope = trio.CancelScope(deadline=deadline)
+            if self._nursery is not None and not self._over.is_set():
+                self._nursery.start_soon(self._shut_down, self._shutdown_scope)
+        else:
+            self._shutdown_scope.deadline = min(self._shutdown_scope.deadline, deadline)
+        await self._over.wait()
+
+    async def _shut_down(self, scope: trio.CancelScope) -> None:
+        with scope:
+            for _, listener in self._listeners:
+                await listener.aclose()
             fresh = self._drain(trio.current_time() - _FRESH_SECONDS)
             if fresh or self._context.undecided:
-                with trio.move_on_after(min(_FRESH_SECONDS, grace_seconds / 2)):
-                    await self._over.wait()
+                await trio.sleep(min(_FRESH_SECONDS, (scope.deadline - trio.current_time()) / 2))
                 self._drain(math.inf)
-            for scope in list(self._context.undecided):
-                scope.cancel()
-            await self._over.wait()
+            for undecided in list(self._context.undecided):
+                undecided.cancel()
+            await trio.sleep_forever()
         self._scope.cancel(reason="the grace of the shutdown has passed")
-        await self._over.wait()
 
     def _drain(self, fresh_since: float) -> bool:
         """Drain connections; leave those alone that have had no request yet and are young. Return whether there are any."""
@@ -133,6 +144,7 @@ class Server:
     async def _run(self, handler: StreamHandler, task_status: trio.TaskStatus[Server]) -> None:
         try:
             async with trio.open_nursery() as watchers:
+                self._nursery = watchers
                 await watchers.start(DepartureWatch().run)
                 async with trio.open_nursery() as connections:
                     self._scope = connections.cancel_scope

@@ -1000,7 +1000,6 @@ async def test_the_observer_hears_of_each_stream_once(autojump_clock: Clock) -> 
     assert closed == [(1, 200, None), (3, None, CANCEL)]
 
 
-@pytest.mark.xfail(reason="each PRIORITY_UPDATE is queued, not the latest alone", strict=True)
 async def test_of_many_priority_updates_a_handler_gets_the_latest(autojump_clock: Clock) -> None:
     received: list[object] = []
 

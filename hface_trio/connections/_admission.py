@@ -1,0 +1,35 @@
+"""How many connections a server has open, against its limits."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..limits import Limits
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """Counts open connections, in all and by peer address, against the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_host: Counter[str] = Counter()
+        self.count: int = 0
+        self.refused: int = 0
+
+    def admit(self, host: str) -> bool:
+        """Count a connection from a host; say whether it is within the limits."""
+        if self.count >= self._limits.connections or self._by_host[host] >= self._limits.connections_per_address:
+            self.refused += 1
+            return False
+        self.count += 1
+        self._by_host[host] += 1
+        return True
+
+    def release(self, host: str) -> None:
+        """Take back a connection that was admitted."""
+        self.count -= 1
+        self._by_host[host] -= 1
+        if not self._by_host[host]:
+            del self._by_host[host]
