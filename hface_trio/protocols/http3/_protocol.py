@@ -86,7 +86,7 @@ class H3Protocol(HTTPOverQUICProtocol):
             session_ticket_fetcher=None if client_side or session_tickets is None else session_tickets.take,
             session_ticket_handler=None if session_tickets is None else session_tickets.put,
         )
-        self._quic.hold_streams = True
+        self._quic.streams.hold = True
         self._quic.sender.overhead_octets = _DATA_HEAD_OCTETS
         self._quic.ledger.may_grow = self._window_may_grow
 

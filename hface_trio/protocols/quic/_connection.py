@@ -7,7 +7,7 @@ It knows nothing of what runs on it. Whoever uses it is told what happens as cal
 - Octets of streams are held against the peer until ``acknowledge`` returns them. What arrives on a stream that
   ``submit_stop_sending`` stopped is for nobody and is returned by itself.
 - A stream is over when both sides have ended it; the peer may open another once it was also released. That happens by
-  itself unless ``hold_streams`` is set: then ``release`` says so.
+  itself unless ``streams.hold`` is set: then ``release`` says so.
 - Nothing that the peer sends makes a method raise.
 """
 
@@ -17,7 +17,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from aioquic.quic import events as quic_events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.tls import SessionTicket
 
@@ -27,13 +26,15 @@ from ...models import AddressType, DatagramType
 from .._interfaces import Buffer
 from ._codes import QUICErrorCode, is_unidirectional
 from ._compat_aioquic import PeerClose, QuicMachine
-from ._credit import ReceiveLedger, StreamCredit
+from ._credit import ReceiveLedger
 from ._ids import ConnectionIdSource
+from ._inbound import Inbound
 from ._keepalive import Pings
 from ._receiver import CloseReason, EventQueue, HandshakeCompleted, QUICReceiver
 from ._sender import StreamSender
 from ._settings import QUICSettings
-from ._streams import QUICStream
+from ._stream import QUICStream
+from ._streams import StreamTable
 
 __all__ = ["QUICConnection"]
 
@@ -71,7 +72,6 @@ class QUICConnection:
     ) -> None:
         self.client_side = configuration.is_client
         self.settings = settings
-        self.hold_streams = False
         self._events = EventQueue()
         self._receiver = receiver or self._events
         self._machine = machine = QuicMachine(
@@ -93,23 +93,29 @@ class QUICConnection:
         )
         self.sender = StreamSender(machine, settings, self._capacity_increased)
         self.pings = Pings(machine, settings.keep_alive_interval_seconds)
+        self.streams = StreamTable(machine, settings, self.ledger, self.sender)
+        self._inbound = Inbound(
+            machine,
+            streams=self.streams,
+            ledger=self.ledger,
+            sender=self.sender,
+            pings=self.pings,
+            receiver=self._receiver,
+        )
         self._now = 0.0
-        self._streams: dict[int, QUICStream] = {}
         self._dirty = False
         self._lost = False
         self._reason: CloseReason | None = None
-        self._retired_ids: list[bytes] = []
         self._own_streams_left = (0, 0)
         self._last_datagrams: list[DatagramType] = []
         self._heard_after_close = 0
-        self._handshake: HandshakeCompleted | None = None
 
     # What the connection is.
 
     @property
     def handshake(self) -> HandshakeCompleted | None:
         """What the handshake brought, once it has completed."""
-        return self._handshake
+        return self._inbound.handshake
 
     @property
     def close_reason(self) -> CloseReason | None:
@@ -133,7 +139,7 @@ class QUICConnection:
     def take_connection_id_changes(self) -> tuple[list[bytes], list[bytes]]:
         """Return ids issued and ids retired since the last call; what the connection began with is neither."""
         issued, self._machine.issued_ids = self._machine.issued_ids, []
-        retired, self._retired_ids = self._retired_ids, []
+        retired, self._inbound.retired_ids = self._inbound.retired_ids, []
         return issued, retired
 
     @property
@@ -164,15 +170,13 @@ class QUICConnection:
     @property
     def open_streams(self) -> int:
         """How many streams there are records of."""
-        return len(self._streams)
+        return len(self.streams.live)
 
     # Streams.
 
     def streams_left(self, *, unidirectional: bool = False) -> int:
         """Return how many streams may be opened now."""
-        if self._reason is not None:
-            return 0
-        return max(0, self._machine.own_streams_left(unidirectional=unidirectional))
+        return 0 if self._reason is not None else self.streams.left(unidirectional=unidirectional)
 
     def next_stream_id(self, *, unidirectional: bool = False) -> int:
         """Return the id of the next stream to open; it is opened by submitting something on it.
@@ -180,9 +184,8 @@ class QUICConnection:
         Raises:
             LocalProtocolError: no stream can be opened now.
         """
-        if not self.streams_left(unidirectional=unidirectional):
-            raise LocalProtocolError("no stream can be opened now")
-        return self._machine.get_next_available_stream_id(is_unidirectional=unidirectional)
+        self._check_open()
+        return self.streams.next_id(unidirectional=unidirectional)
 
     def may_be_opened_by_peer(self, stream_id: int) -> bool:
         """Whether the peer's stream of an id is open, was, or could be within the limit it was given."""
@@ -195,8 +198,9 @@ class QUICConnection:
             SendCapacityError: there are more than ``send_capacity``.
             LocalProtocolError: the stream takes none, or cannot be opened.
         """
-        self.sender.submit(self._sending(stream_id), data, end_stream=end_stream)
-        self._sending_ended(stream_id, end_stream)
+        stream = self._sending(stream_id)
+        self.sender.submit(stream, data, end_stream=end_stream)
+        self.streams.settle(stream)
 
     def check_capacity(self, stream_id: int, n_octets: int) -> None:
         """Check that ``submit_data`` would take so many octets.
@@ -213,13 +217,15 @@ class QUICConnection:
         Raises:
             LocalProtocolError: the stream takes none, or cannot be opened.
         """
-        self.sender.write(self._sending(stream_id), data, end_stream=end_stream)
-        self._sending_ended(stream_id, end_stream)
+        stream = self._sending(stream_id)
+        self.sender.write(stream, data, end_stream=end_stream)
+        if end_stream:
+            self.streams.settle(stream)
 
     def send_capacity(self, stream_id: int) -> int:
         """Return how many octets ``submit_data`` takes now; 0 for streams that take none."""
         self._settle()
-        stream = self._streams.get(stream_id)
+        stream = self.streams.live.get(stream_id)
         if stream is not None:
             return self.sender.capacity(stream)
         one_way = is_unidirectional(stream_id)
@@ -229,50 +235,48 @@ class QUICConnection:
 
     def submit_stream_reset(self, stream_id: int, code: int) -> None:
         """Reset the sending side of a stream, as far as still possible."""
-        stream = self._streams.get(stream_id)
+        stream = self.streams.live.get(stream_id)
         if stream is not None and self._machine.may_send_on(stream_id):
             self._machine.end_sending(stream_id, code)
             self.sender.forget(stream)
-            self._end_if_over(stream)
+            self.streams.settle(stream)
 
     def submit_stop_sending(self, stream_id: int, code: int) -> None:
         """Ask the peer to stop sending on a stream; what still arrives is for nobody."""
-        stream = self._streams.get(stream_id)
+        stream = self.streams.live.get(stream_id)
         if stream is not None and self._machine.may_receive_on(stream_id) and not stream.stopped:
             stream.stopped = True
             if not stream.receiving_ended:
                 self._machine.end_receiving(stream_id, code)
-            self._end_if_over(stream)
+            self.streams.settle(stream)
 
     def acknowledge(self, stream_id: int, n_octets: int) -> None:
         """Return credit for octets that the application took."""
-        stream = self._streams.get(stream_id)
+        stream = self.streams.live.get(stream_id)
         if stream is not None and n_octets > 0:
             self.ledger.acknowledge(stream.credit, n_octets)
             if stream.release_when_consumed and not stream.credit.held:
-                self.release(stream_id)
+                self.streams.release(stream)
 
     def expect(self, stream_id: int, n_octets: int) -> None:
         """Let the peer send so much more on a stream, whatever its window: it is needed whole."""
-        stream = self._streams.get(stream_id)
+        stream = self.streams.live.get(stream_id)
         if stream is not None:
             self.ledger.expect(stream.credit, n_octets)
 
     def release(self, stream_id: int) -> None:
         """Tell that nobody uses a stream any more: when it is over, the peer may open another in its place."""
-        stream = self._streams.get(stream_id)
-        if stream is not None and not stream.released:
-            stream.released = True
-            self.ledger.close(stream.credit)
-            self._forget_if_done(stream)
+        stream = self.streams.live.get(stream_id)
+        if stream is not None:
+            self.streams.release(stream)
 
     def release_when_consumed(self, stream_id: int) -> None:
         """Release a stream once all that it delivered was acknowledged."""
-        stream = self._streams.get(stream_id)
+        stream = self.streams.live.get(stream_id)
         if stream is not None:
             stream.release_when_consumed = True
             if not stream.credit.held:
-                self.release(stream_id)
+                self.streams.release(stream)
 
     def unacknowledged_octets(self, stream_id: int) -> int:
         """Return how many octets of a stream the peer has not acknowledged."""
@@ -280,7 +284,7 @@ class QUICConnection:
 
     def has_bidirectional_streams(self) -> bool:
         """Whether there is a bidirectional stream that is not over on the wire, or not released."""
-        return any(not is_unidirectional(stream_id) for stream_id in self._streams)
+        return any(not is_unidirectional(stream_id) for stream_id in self.streams.live)
 
     # Datagrams of the application, pings, keys, and the end.
 
@@ -398,12 +402,7 @@ class QUICConnection:
         if self._reason is not None:
             return self._closing_datagrams(datagrams)
         self._take_events()
-        discarded = machine.take_discarded()
-        for stream_id in discarded:
-            stream = self._streams.get(stream_id)
-            if stream is not None:
-                stream.discarded = True
-                self._forget_if_done(stream)
+        self.streams.discarded(machine.take_discarded())
         self._dirty = True
         return datagrams
 
@@ -430,102 +429,20 @@ class QUICConnection:
         machine = self._machine
         self._dirty = True
         while self._reason is None and (event := machine.next_event()) is not None:
-            self._take_event(event)
+            self._inbound.take(event)
         if self._reason is None and (close := machine.close_reason) is not None:
             self._terminate(_close_reason(machine, close))
             return
         if self._reason is None and self._own_streams_changed():
             self._receiver.streams_allowed()
 
-    def _take_event(self, event: quic_events.QuicEvent) -> None:
-        if isinstance(event, quic_events.StreamDataReceived):
-            self._data_received(event.stream_id, event.data, event.end_stream)
-        elif isinstance(event, quic_events.StreamReset):
-            self._reset_received(event.stream_id, event.error_code)
-        elif isinstance(event, quic_events.StopSendingReceived):
-            self._stop_sending_received(event.stream_id, event.error_code)
-        elif isinstance(event, quic_events.DatagramFrameReceived):
-            self._receiver.datagram_frame_received(event.data)
-        elif isinstance(event, quic_events.PingAcknowledged):
-            round_trip = self.pings.acknowledged(event.uid, self._now)
-            if round_trip is not None:
-                self._receiver.ping_acknowledged(event.uid, round_trip)
-        elif isinstance(event, quic_events.ProtocolNegotiated):
-            self._receiver.ready()
-        elif isinstance(event, quic_events.HandshakeCompleted):
-            self._handshake = HandshakeCompleted(event.alpn_protocol, event.early_data_accepted, event.session_resumed)
-            self._receiver.handshake_completed(self._handshake)
-        elif isinstance(event, quic_events.ConnectionIdRetired):
-            self._retired_ids.append(event.connection_id)
-
-    def _data_received(self, stream_id: int, data: bytes, end_stream: bool) -> None:
-        stream = self._stream(stream_id)
-        if end_stream:
-            stream.receiving_ended = stream.credit.ended = True
-        if stream.stopped:
-            self.ledger.discarded(stream.credit, len(data))
-        else:
-            self.ledger.delivered(stream.credit, len(data))
-            self._receiver.data_received(stream_id, data, end_stream)
-        if end_stream:
-            self._end_if_over(stream)
-
-    def _reset_received(self, stream_id: int, code: int) -> None:
-        stream = self._stream(stream_id)
-        stream.receiving_ended = True
-        self.ledger.cut_off(stream.credit, self._machine.final_size(stream_id))
-        if not stream.stopped:
-            self._receiver.reset_received(stream_id, code)
-        self._end_if_over(stream)
-
-    def _stop_sending_received(self, stream_id: int, code: int) -> None:
-        stream = self._stream(stream_id)
-        was_ended = stream.sending_ended and not self._machine.has_stream(stream_id)
-        self._machine.free_sent(stream_id)
-        self.sender.forget(stream)
-        if not was_ended:
-            self._receiver.stop_sending_received(stream_id, code)
-        self._end_if_over(stream)
-
-    def _stream(self, stream_id: int) -> QUICStream:
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            settings = self.settings
-            one_way = is_unidirectional(stream_id)
-            window = settings.unidirectional_window_octets if one_way else settings.stream_window_octets
-            credit = StreamCredit(stream_id, window, self._now)
-            stream = QUICStream(stream_id, credit, initiated_here=self._machine.is_own(stream_id))
-            self._streams[stream_id] = stream
-        return stream
-
-    def _sending(self, stream_id: int) -> QUICStream:
+    def _check_open(self) -> None:
         if self._reason is not None:
             raise LocalProtocolError("the connection has ended")
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            one_way = is_unidirectional(stream_id)
-            if not self._machine.is_own(stream_id) or stream_id != self.next_stream_id(unidirectional=one_way):
-                raise LocalProtocolError(f"stream {stream_id} is not open", stream_id=stream_id)
-            stream = self._stream(stream_id)
-        if not self._machine.may_send_on(stream_id):
-            raise LocalProtocolError(f"the peer alone sends on stream {stream_id}", stream_id=stream_id)
-        return stream
 
-    def _sending_ended(self, stream_id: int, end_stream: bool) -> None:
-        if end_stream:
-            self._end_if_over(self._streams[stream_id])
-
-    def _end_if_over(self, stream: QUICStream) -> None:
-        if stream.is_over and not self.hold_streams and not stream.released:
-            self.release(stream.stream_id)
-
-    def _forget_if_done(self, stream: QUICStream) -> None:
-        if not (stream.released and stream.discarded):
-            return
-        if self._streams.pop(stream.stream_id, None) is not None:
-            self.sender.forget(stream)
-            if not stream.initiated_here:
-                self._machine.grant_streams(1, unidirectional=stream.unidirectional)
+    def _sending(self, stream_id: int) -> QUICStream:
+        self._check_open()
+        return self.streams.for_sending(stream_id)
 
     def _own_streams_changed(self) -> bool:
         left = (self.streams_left(), self.streams_left(unidirectional=True))
@@ -545,9 +462,7 @@ class QUICConnection:
     def _terminate(self, reason: CloseReason) -> None:
         if self._reason is None:
             self._reason = reason
-            for stream in self._streams.values():
-                self.ledger.close(stream.credit)
-            self._streams.clear()
+            self.streams.clear()
             self._receiver.terminated(reason)
 
 

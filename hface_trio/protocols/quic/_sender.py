@@ -13,7 +13,7 @@ from ...errors import LocalProtocolError, SendCapacityError
 from .._interfaces import Buffer
 from ._compat_aioquic import QuicMachine
 from ._settings import QUICSettings
-from ._streams import QUICStream
+from ._stream import QUICStream
 
 __all__ = ["StreamSender"]
 

@@ -114,7 +114,7 @@ def test_windows_do_not_grow_where_they_may_not():
     net.on_step = step
     step()
     net.run(60, until=lambda: total == 512 * 1024)
-    assert net.server.quic._streams[stream_id].credit.window == WINDOW
+    assert net.server.quic.streams.live[stream_id].credit.window == WINDOW
 
 
 def test_framing_is_credited_by_the_protocol_itself():
@@ -146,7 +146,7 @@ def test_reset_streams_return_exactly_what_they_cost():
 
 def sum_consumed(protocol) -> int:
     ledger = protocol.quic.ledger
-    open_streams = protocol.quic._streams.values()
+    open_streams = protocol.quic.streams.live.values()
     return ledger._consumed + sum(stream.credit.held for stream in open_streams)
 
 

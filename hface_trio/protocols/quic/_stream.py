@@ -1,0 +1,58 @@
+"""What is known of one stream."""
+
+from __future__ import annotations
+
+from ._codes import is_unidirectional
+from ._credit import StreamCredit
+
+__all__ = ["QUICStream"]
+
+
+class QUICStream:
+    """One stream.
+
+    Args:
+        stream_id: its id.
+        credit: the account of what is received.
+        initiated_here: whether this side opened it.
+    """
+
+    __slots__ = (
+        "blocked",
+        "credit",
+        "discarded",
+        "initiated_here",
+        "receiving_ended",
+        "release_when_consumed",
+        "released",
+        "sending_ended",
+        "stopped",
+        "stream_id",
+        "unacknowledged",
+        "unsent",
+    )
+
+    def __init__(self, stream_id: int, credit: StreamCredit, *, initiated_here: bool) -> None:
+        self.stream_id = stream_id
+        self.credit = credit
+        self.initiated_here = initiated_here
+        one_way = is_unidirectional(stream_id)
+        self.receiving_ended = one_way and initiated_here  # the peer's end or reset was seen
+        self.sending_ended = one_way and not initiated_here  # the end or a reset was submitted
+        self.stopped = False  # what still arrives is for nobody
+        self.blocked = False  # the application waits for send capacity
+        self.unsent = 0
+        self.unacknowledged = 0
+        self.released = False
+        self.release_when_consumed = False
+        self.discarded = False  # over on the wire
+
+    @property
+    def unidirectional(self) -> bool:
+        """Whether it has one direction."""
+        return is_unidirectional(self.stream_id)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is received or submitted."""
+        return self.sending_ended and (self.receiving_ended or self.stopped)
