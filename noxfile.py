@@ -73,7 +73,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure this server beside its peers; fails when it is not at least twice as lean."""
+    """Measure this server beside its peers; fails when it is not at least twice as lean. Wants wrk, h2load and curl."""
     session.install(".[bench]")
     session.run("python", "benchmarks/run.py", *session.posargs)
 

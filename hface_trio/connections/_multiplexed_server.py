@@ -8,6 +8,7 @@ answer is within the limit as it sees it. What comes beyond is refused, and can 
 from __future__ import annotations
 
 import contextvars
+import math
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
@@ -116,7 +117,8 @@ class MultiplexedServerDriver(MultiplexedDriver):
             ended = True
         finally:
             context.handlers -= 1
-            self._ending = self._ending or not ended  # cancelled from outside: nothing starts any more
+            # Cancelled from outside: nothing starts any more, however long this handler took to end.
+            self._ending = self._ending or trio.current_effective_deadline() == -math.inf
             self._handler_ended(stream, failure, cancelled=scope.cancelled_caught or not ended)
 
     async def _call(self, handler: StreamHandler, stream: HTTPStream) -> BaseException | None:
