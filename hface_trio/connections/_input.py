@@ -1,8 +1,9 @@
 """The receiving side of a stream: a bounded queue between the connection's reader and whoever receives.
 
 It behaves as a memory channel of 64 events that never makes its sender wait: what does not fit is data, and data is
-joined behind the last event, so that a peer which sends one octet at a time costs one octet at a time. How many octets
-can lie here is bounded by the stream's receive window, since credit returns only when an event is taken.
+joined by stream behind the events, so that a peer which sends one octet at a time costs one octet at a time. How many
+octets can lie here is bounded by receive windows, since credit returns only when an event is taken. The order within a
+stream is kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from ..events import DataReceived, Event, PriorityUpdateReceived
+from ..events import DataReceived, Event, PriorityUpdateReceived, StreamEvent
 from ._wakeup import Wakeup
 
 __all__ = ["MAX_EVENTS", "EventQueue"]
@@ -23,18 +24,27 @@ MAX_EVENTS = 64
 _EventT = TypeVar("_EventT", bound=Event)
 
 
+class _Joined:
+    """Data of one stream for which there was no room."""
+
+    __slots__ = ("data", "end_stream")
+
+    def __init__(self) -> None:
+        self.data: bytearray = bytearray()
+        self.end_stream: bool = False
+
+
 class EventQueue(Generic[_EventT]):
     """Events of one stream (or, used raw, of one connection), waiting for their receiver.
 
     The queue ends in one of two ways, both behind what was put before: ``end`` (the peer sent END_STREAM) or ``fail``.
     """
 
-    __slots__ = ("_ended", "_events", "_failure", "_joined", "_joined_data", "_wakeup", "waiting_since")
+    __slots__ = ("_ended", "_events", "_failure", "_joined", "_wakeup", "waiting_since")
 
     def __init__(self) -> None:
         self._events: deque[_EventT] = deque()
-        self._joined: DataReceived | None = None
-        self._joined_data = bytearray()
+        self._joined: dict[int, _Joined] | None = None
         self._ended = False
         self._failure: Callable[[], Exception] | None = None
         self._wakeup = Wakeup()
@@ -53,22 +63,26 @@ class EventQueue(Generic[_EventT]):
                 if isinstance(earlier, PriorityUpdateReceived) and earlier.stream_id == event.stream_id:
                     self._events.remove(earlier)
                     break
-        joined = self._joined
-        if joined is not None:
-            if isinstance(event, DataReceived) and event.stream_id == joined.stream_id:
-                self._joined_data += event.data
-                joined.end_stream = event.end_stream
-                return
-            self._unjoin()
+        if self._joined is None and (len(self._events) < MAX_EVENTS or not isinstance(event, DataReceived)):
             self._events.append(event)
-        elif len(self._events) >= MAX_EVENTS and isinstance(event, DataReceived):
-            # Copied, because whoever put the event may keep it.
-            self._joined = DataReceived(event.stream_id, b"", event.end_stream)
-            self._joined_data += event.data
         else:
-            self._events.append(event)
+            self._put_crowded(event)
         if self._wakeup.waiting:
             self._wakeup.wake()
+
+    def _put_crowded(self, event: _EventT) -> None:
+        joined = self._joined = {} if self._joined is None else self._joined
+        if isinstance(event, DataReceived):
+            data = joined.setdefault(event.stream_id, _Joined())
+            data.data += event.data
+            data.end_stream = event.end_stream
+            return
+        if not isinstance(event, StreamEvent):  # of the connection: behind everything
+            while self._joined is not None:
+                self._unjoin(next(iter(self._joined)))
+        elif event.stream_id in joined:
+            self._unjoin(event.stream_id)
+        self._events.append(event)
 
     def end(self) -> None:
         """Let the receiver find the end behind what it has not taken yet."""
@@ -89,11 +103,10 @@ class EventQueue(Generic[_EventT]):
 
     def clear(self) -> int:
         """Drop all events; return how many data octets were dropped."""
-        n_octets = len(self._joined_data)
+        n_octets = 0 if self._joined is None else sum(len(joined.data) for joined in self._joined.values())
         n_octets += sum(len(event.data) for event in self._events if isinstance(event, DataReceived))
         self._events.clear()
         self._joined = None
-        self._joined_data.clear()
         return n_octets
 
     def get_nowait(self) -> _EventT:
@@ -107,7 +120,7 @@ class EventQueue(Generic[_EventT]):
         if self._events:
             event = self._events.popleft()
             if self._joined is not None and len(self._events) < MAX_EVENTS:
-                self._unjoin()
+                self._unjoin(next(iter(self._joined)))
             return event
         if self._failure is not None:
             raise self._failure()
@@ -134,9 +147,11 @@ class EventQueue(Generic[_EventT]):
             await self._wakeup.wait()
         return self.get_nowait()
 
-    def _unjoin(self) -> None:
-        joined, self._joined = self._joined, None
-        if joined is not None:
-            joined.data = bytes(self._joined_data)
-            self._joined_data.clear()
-            self._events.append(joined)  # type: ignore[arg-type]  # a DataReceived came in, so one may come out
+    def _unjoin(self, stream_id: int) -> None:
+        if self._joined is None:
+            return
+        joined = self._joined.pop(stream_id)
+        if not self._joined:
+            self._joined = None
+        event = DataReceived(stream_id, bytes(joined.data), joined.end_stream)
+        self._events.append(event)  # type: ignore[arg-type]  # a DataReceived came in, so one may come out

@@ -128,3 +128,24 @@ def test_clear_tells_how_many_octets_were_dropped() -> None:
     assert queue.clear() == 3 * (MAX_EVENTS + 10)
     with pytest.raises(trio.WouldBlock):
         queue.get_nowait()
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 3, 5]), st.binary(min_size=1, max_size=3)), max_size=400), st.data())
+def test_streams_that_alternate_are_joined_each_for_itself(
+    pieces: list[tuple[int, bytes]], data: st.DataObject
+) -> None:
+    queue: EventQueue[StreamEvent] = EventQueue()
+    taken: list[StreamEvent] = []
+    for stream_id, octets in pieces:
+        queue.put(DataReceived(stream_id, octets))
+        assert len(queue._events) <= MAX_EVENTS + 3
+        if data.draw(st.integers(0, 9)) == 0:
+            taken.append(queue.get_nowait())
+    queue.put(TrailersReceived(3, []))
+    taken += drain(queue)
+    for stream_id in (1, 3, 5):
+        events = [event for event in taken if event.stream_id == stream_id]
+        if stream_id == 3:
+            assert events.pop() == TrailersReceived(3, [])
+        got = b"".join(event.data for event in events if isinstance(event, DataReceived))
+        assert got == b"".join(octets for of, octets in pieces if of == stream_id)
