@@ -135,8 +135,9 @@ def _read(what: str, path: str) -> bytes:
 
 
 def _load_certificates(what: str, path: str) -> list[x509.Certificate]:
+    blob = _read(what, path)
     try:
-        return x509.load_pem_x509_certificates(_read(what, path))
+        return x509.load_pem_x509_certificates(blob)
     except ValueError as exc:
         raise ConfigurationError(f"{what} {path!r} holds no PEM certificate") from exc
 

@@ -1,0 +1,274 @@
+"""Each private name of aioquic that is relied on, and what is relied on about it: these fail when it changes."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionState
+from aioquic.quic.recovery import QuicPacketRecovery
+from aioquic.quic.stream import QuicStream, QuicStreamReceiver, QuicStreamSender
+from aioquic.tls import Context
+
+from hface_trio.protocols.quic import QUICSettings
+from hface_trio.protocols.quic._compat_aioquic import QuicMachine, _GrantedLimit, _Streams
+
+from .network import client_connection, connected, events_of, server_connection
+
+ATTRIBUTES = [
+    "_close_at",
+    "_close_event",
+    "_crypto_streams",
+    "_cryptos",
+    "_datagrams_pending",
+    "_handshake_complete",
+    "_host_cid_seq",
+    "_host_cids",
+    "_is_client",
+    "_local_initial_source_connection_id",
+    "_local_max_data",
+    "_local_max_stream_data_uni",
+    "_local_max_streams_bidi",
+    "_local_max_streams_uni",
+    "_local_next_stream_id_bidi",
+    "_local_next_stream_id_uni",
+    "_loss",
+    "_max_datagram_size",
+    "_network_paths",
+    "_original_destination_connection_id",
+    "_peer_cid",
+    "_quic_logger",
+    "_remote_active_connection_id_limit",
+    "_remote_max_data",
+    "_remote_max_data_used",
+    "_remote_max_datagram_frame_size",
+    "_remote_max_stream_data_bidi_remote",
+    "_remote_max_stream_data_uni",
+    "_remote_max_streams_bidi",
+    "_remote_max_streams_uni",
+    "_state",
+    "_streams",
+    "_streams_queue",
+    "_version",
+    "host_cid",
+]
+
+METHODS = {
+    "_handle_crypto_frame": ["self", "context", "frame_type", "buf"],
+    "_handle_stream_frame": ["self", "context", "frame_type", "buf"],
+    "_idle_timeout": ["self"],
+    "_initialize": ["self", "peer_cid"],
+    "_on_connection_limit_delivery": ["self", "delivery", "limit"],
+    "_on_max_stream_data_delivery": ["self", "delivery", "stream"],
+    "_replenish_connection_ids": ["self"],
+    "_stream_is_discarded": ["self", "stream_id"],
+    "_write_connection_limits": ["self", "builder", "space"],
+    "_write_stream_limits": ["self", "builder", "space", "stream"],
+}
+
+
+@pytest.fixture
+def stock() -> QuicConnection:
+    return QuicConnection(configuration=client_connection()._machine.configuration)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_the_connection_has_the_attribute(stock, name):
+    assert hasattr(stock, name)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_connection_has_the_method(name):
+    assert list(inspect.signature(getattr(QuicConnection, name)).parameters) == METHODS[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["_buffer", "_buffer_start", "_ranges", "highest_offset", "is_finished", "stop_pending"]
+)
+def test_the_receiving_side_has_the_attribute(name):
+    assert hasattr(QuicStreamReceiver(stream_id=0, readable=True), name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_acked",
+        "_buffer",
+        "_buffer_start",
+        "_buffer_stop",
+        "_pending",
+        "_reset_error_code",
+        "buffer_is_empty",
+        "highest_offset",
+        "is_finished",
+        "reset_pending",
+    ],
+)
+def test_the_sending_side_has_the_attribute(name):
+    assert hasattr(QuicStreamSender(stream_id=0, writable=True), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["is_blocked", "max_stream_data_local", "max_stream_data_local_sent", "max_stream_data_remote"]
+)
+def test_the_stream_has_the_attribute(name):
+    assert hasattr(QuicStream(stream_id=0), name)
+
+
+def test_recovery_has_its_estimates(stock):
+    assert isinstance(stock._loss, QuicPacketRecovery)
+    assert hasattr(stock._loss, "_rtt_smoothed")
+    assert stock._loss._rtt_initialized is False
+
+
+def test_tls_has_early_data_and_the_certificate():
+    context = Context(is_client=False, max_early_data=5)
+    assert context._max_early_data == 5
+    assert context._peer_certificate is None
+
+
+def test_states_are_named_as_expected():
+    assert {"DRAINING", "TERMINATED"} <= set(QuicConnectionState.__members__)
+
+
+def test_frame_handlers_are_found_on_the_subclass():
+    """The table of handlers is made of bound methods, so overriding one is enough."""
+    machine = client_connection()._machine
+    handlers = machine._QuicConnection__frame_handlers
+    assert handlers[0x08][0].__func__ is QuicMachine._handle_stream_frame
+    assert handlers[0x06][0].__func__ is QuicMachine._handle_crypto_frame
+
+
+def test_only_values_walks_the_streams_for_every_packet():
+    """``values`` is replaced by the streams whose limit is to be told; whoever else walks would see too little."""
+    source = inspect.getsource(inspect.getmodule(QuicConnection))
+    assert source.count("self._streams.values()") == 1
+    assert "self._streams.items()" not in source
+    assert "in self._streams:" not in source.replace("not in self._streams", "")
+    assert "self._streams.pop(stream.stream_id)" in source
+
+
+def test_a_discarded_stream_grants_nothing():
+    limit = _GrantedLimit(Limit(frame_type=1, name="x", value=5), 7)
+    limit.value += 1
+    assert limit.value == 7
+    limit.grant(2)
+    assert (limit.value, limit.sent, limit.used) == (9, 7, 0)
+
+
+def test_the_table_tells_what_was_discarded():
+    table = _Streams()
+    table[4] = QuicStream(stream_id=4)
+    table.with_news[4] = table[4]
+    assert table.pop(4).stream_id == 4
+    assert table.discarded == [4]
+    assert table.values() == []
+
+
+def test_receive_limits_do_not_move_by_themselves():
+    net = connected()
+    stream_id = net.client.next_stream_id()
+    net.client.submit_data(stream_id, b"x" * net.client.send_capacity(stream_id))
+    net.run(1)
+    machine = net.server._machine
+    assert machine._streams[stream_id].max_stream_data_local == QUICSettings().stream_window_octets
+    assert machine._local_max_data.value == QUICSettings().connection_window
+
+
+def test_lost_limits_are_told_again():
+    net = connected()
+    stream_id = net.client.next_stream_id()
+    net.client.submit_data(stream_id, b"x" * net.client.send_capacity(stream_id))
+    net.run(1)
+    octets = sum(len(e.data) for e in events_of(net.server))
+    net.server.acknowledge(stream_id, octets)
+    net.cut = True
+    net.run(0.05)
+    net.cut = False
+    net.run(2)
+    assert net.client.send_capacity(stream_id) > 0
+
+
+def test_a_connection_id_is_taken_from_the_first_datagram():
+    net = connected()
+    machine = net.server._machine
+    assert machine.initial_destination_id == machine.original_destination_connection_id
+    assert machine.initial_destination_id == net.client._machine.original_destination_connection_id
+
+
+def test_the_idle_timeout_has_its_text():
+    net = connected(QUICSettings(idle_timeout_seconds=2, bidirectional_streams=0))
+    net.run(5)
+    assert net.client._machine._close_event.reason_phrase == "Idle timeout"
+    assert net.client._machine.timed_out
+
+
+def test_handshake_data_out_of_order_is_bounded():
+    from aioquic.buffer import Buffer
+    from aioquic.quic.connection import QuicConnectionError
+    from aioquic.tls import Epoch
+
+    net = connected()
+    machine = net.server._machine
+
+    class FakeContext:
+        epoch = Epoch.ONE_RTT
+
+    frame = Buffer(capacity=64)
+    frame.push_uint_var(70_000)
+    frame.push_uint_var(1)
+    frame.push_bytes(b"x")
+    with pytest.raises(QuicConnectionError) as caught:
+        machine._handle_crypto_frame(FakeContext(), 6, Buffer(data=frame.data))
+    assert caught.value.error_code == 0xD
+
+
+def test_a_timer_that_has_come_is_dealt_with():
+    """Rounding in loss detection must not leave a timer due for ever at one moment."""
+    net = connected()
+    stream_id = net.client.next_stream_id()
+    net.client.submit_data(stream_id, b"x" * 3000)
+    net.cut = True
+    times = 0
+    net.flush()
+    while (timer := net.client.get_timer()) is not None:
+        times += 1
+        assert times < 50
+        net.client.clock(timer)
+        net.client.datagrams_to_send()
+        assert net.client.get_timer() is None or net.client.get_timer() > timer
+    assert times > 5
+    assert net.client.is_closed
+
+
+def test_idle_streams_cost_nothing_for_a_packet():
+    settings = QUICSettings(bidirectional_streams=50)
+    net = connected(settings, settings)
+    for _ in range(50):
+        net.client.submit_data(net.client.next_stream_id(), b"x")
+    net.run()
+    machine = net.client._machine
+    assert len(machine._streams) == 50
+    assert machine._streams.values() == []
+    seen: list[int] = []
+    original = type(machine)._write_application
+
+    def spy(self, builder, network_path, now):
+        seen.append(len(self._streams_queue))
+        return original(self, builder, network_path, now)
+
+    type(machine)._write_application = spy
+    try:
+        net.client.submit_data(0, b"y")
+        net.client.datagrams_to_send()
+    finally:
+        del type(machine)._write_application
+    assert seen == [1]
+    assert len(machine._streams_queue) == 50
+
+
+def test_a_fresh_server_has_no_timer_and_sends_nothing():
+    machine = server_connection()._machine
+    assert machine.get_timer() is None
+    assert machine.datagrams_to_send(1.0) == []
+    assert not machine.started
