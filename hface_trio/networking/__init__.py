@@ -22,7 +22,7 @@ from ._listeners import SocketListener, TLSListener
 from ._socket import SocketByteStream
 from ._system import SystemNetworking
 from ._tls import TLSByteStream
-from ._udp_sender import DatagramSender
+from ._udp_sender import DatagramSender, SenderStatistics
 from ._udp_socket import UDPSocket
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "DatagramStatistics",
     "DepartureWatch",
     "ExtraAttributes",
+    "SenderStatistics",
     "ServerNetworking",
     "SocketByteStream",
     "SocketListener",

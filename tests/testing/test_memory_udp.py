@@ -9,7 +9,13 @@ import trio
 import trio.testing
 
 from hface_trio.errors import ConfigurationError
+from hface_trio.protocols.http3 import HTTP3ServerFactory
+from hface_trio.protocols.quic import RandomConnectionIdSource
+from hface_trio.protocols.quic._router import QUICRouter
+from hface_trio.protocols.quic._router_actions import Drop, Reply
+from hface_trio.protocols.quic._router_settings import QUICRouterSettings
 from hface_trio.testing import DatagramConditions, MemoryNetworking
+from tests.protocols.quic.network import client_connection, server_tls
 
 pytestmark = pytest.mark.timeout(20, method="signal")
 
@@ -265,3 +271,51 @@ async def test_what_was_moved_is_counted(autojump_clock):
 def test_conditions_are_checked(arguments):
     with pytest.raises(ConfigurationError):
         DatagramConditions(**arguments)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_quic_gets_through_a_bad_network(seed, autojump_clock):
+    bad = DatagramConditions(
+        drop=0.1, duplicate=0.05, reorder=0.05, corrupt=0.05, delay_seconds=0.02, jitter_seconds=0.01
+    )
+    network = MemoryNetworking(to_servers=bad, to_clients=bad, seed=seed)
+    (server_socket,) = await network.listen_udp(SERVER)
+    client_socket = await network.bind_udp(SERVER)
+    source = RandomConnectionIdSource()
+    router = QUICRouter(
+        HTTP3ServerFactory(server_tls(), connection_id_source=source),
+        connection_id_source=source,
+        settings=QUICRouterSettings(retry="always"),
+    )
+
+    async def serve() -> None:
+        while True:
+            timers = [timer for connection in router.connections if (timer := connection.get_timer()) is not None]
+            with trio.move_on_at(min(timers, default=float("inf"))):
+                for data, address in await server_socket.receive():
+                    action = router.datagram_received(data, address, trio.current_time())
+                    if isinstance(action, Reply):
+                        server_socket.send_nowait([action.datagram])
+                    elif not isinstance(action, Drop):
+                        action.connection.clock(trio.current_time())
+                        action.connection.datagram_received((data, address))
+            for connection in router.connections:
+                connection.clock(trio.current_time())
+                server_socket.send_nowait(connection.datagrams_to_send())
+                router.update(connection)
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            client = client_connection()
+            client.clock(trio.current_time())
+            client.connect(SERVER)
+            while not (client.handshake and router.connections and router.connections[0].handshake_complete):
+                client_socket.send_nowait(client.datagrams_to_send())
+                with trio.move_on_at(client.get_timer()):
+                    for datagram in await client_socket.receive():
+                        client.datagram_received(datagram)
+                client.clock(trio.current_time())
+                assert client.close_reason is None
+            nursery.cancel_scope.cancel()
+    assert router.statistics().half_open == 0

@@ -14,6 +14,7 @@ from hface_trio.protocols.http3 import HTTP3ServerFactory
 from hface_trio.protocols.quic import IssuedConnectionId, RandomConnectionIdSource
 from hface_trio.protocols.quic._router import QUICRouter
 from hface_trio.protocols.quic._router_actions import Accept, Deliver, Drop, DropReason, Reply
+from hface_trio.protocols.quic._router_ids import KeyedConnectionIdSource
 from hface_trio.protocols.quic._router_limits import AnswerRate, OwnerCounts, address_owner
 from hface_trio.protocols.quic._router_packets import (
     LongHeader,
@@ -25,7 +26,7 @@ from hface_trio.protocols.quic._router_packets import (
 from hface_trio.protocols.quic._router_settings import QUICRouterSettings
 from hface_trio.protocols.quic._router_tokens import AddressTokens, TokenFault
 
-from .network import authority, server_tls
+from .network import authority, client_connection, server_tls
 
 CLIENT = ("192.0.2.1", 50_000)
 SERVER = ("192.0.2.2", 443)
@@ -535,6 +536,52 @@ def test_ids_without_a_token_are_not_reset():
 def test_a_reset_needs_room():
     assert stateless_reset_packet(bytes(16), 21) is None
     assert len(stateless_reset_packet(bytes(16), 22)) == 21
+
+
+def test_tokens_of_keyed_ids_need_not_be_remembered():
+    source = KeyedConnectionIdSource(12, key=b"k" * 16)
+    issued = source.issue()
+    assert len(issued.connection_id) == source.length == 12
+    assert len(issued.reset_token) == 16
+    assert KeyedConnectionIdSource(12, key=b"k" * 16).reset_token(issued.connection_id) == issued.reset_token
+    assert KeyedConnectionIdSource(12).reset_token(issued.connection_id) != issued.reset_token
+    assert source.issue().connection_id != issued.connection_id
+
+
+@pytest.mark.parametrize("arguments", [{"length": 3}, {"length": 21}, {"key": b"short"}])
+def test_keyed_ids_are_checked(arguments):
+    with pytest.raises(ConfigurationError):
+        KeyedConnectionIdSource(**arguments)
+
+
+def test_a_client_believes_the_reset_of_its_connection():
+    source = KeyedConnectionIdSource()
+    router = QUICRouter(
+        HTTP3ServerFactory(server_tls(), connection_id_source=source),
+        connection_id_source=source,
+        reset_token=source.reset_token,
+    )
+    client = client_connection()
+    client.clock(NOW)
+    client.connect(SERVER)
+    now = NOW
+    for _ in range(10):
+        for data, _ in client.datagrams_to_send():
+            action = router.datagram_received(data, CLIENT, now)
+            action.connection.clock(now)
+            action.connection.datagram_received((data, CLIENT))
+            for answer, _ in action.connection.datagrams_to_send():
+                client.datagram_received((answer, SERVER))
+            router.update(action.connection)
+        now += 0.1
+        client.clock(now)
+    assert client.handshake is not None
+    router.forget(router.connections[0])
+    client.submit_ping()
+    for data, _ in client.datagrams_to_send():
+        client.datagram_received((router.datagram_received(data, CLIENT, now).datagram[0], SERVER))
+    assert client.close_reason is not None
+    assert client.is_closed
 
 
 # With real protocols on both sides
