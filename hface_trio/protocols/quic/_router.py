@@ -6,7 +6,7 @@ The router looks at what is in the clear and at nothing else. The rules:
 - A protocol is made for an Initial packet only, and where Retry is required, only once the address was proven.
 - Nothing that arrives makes it raise, and all that is remembered is bounded: by connections, which are counted, and by
   rates of answers.
-- An answer is never longer than what it answers (a third of it at most, except for a reset), so nothing is amplified.
+- An answer is shorter than what it answers: half as long at most, except for a reset. So nothing is amplified.
 
 Whoever uses it feeds what is delivered to the connection, and calls ``update`` after each feed, after each
 ``datagrams_to_send`` and when the connection has ended.
