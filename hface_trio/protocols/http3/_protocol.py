@@ -365,8 +365,11 @@ class H3Protocol(HTTPOverQUICProtocol):
 
     def datagrams_to_send(self) -> list[DatagramType]:
         """Take all datagrams that may leave now."""
+        going_on = not self._connection.terminated
         datagrams = self._quic.datagrams_to_send()
         self._settle()
+        if going_on and self._connection.terminated:
+            datagrams += self._quic.datagrams_to_send()  # the last word
         return datagrams
 
     def connection_lost(self) -> None:

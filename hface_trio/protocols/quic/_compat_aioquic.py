@@ -5,6 +5,7 @@ otherwise here:
 
 - Receive limits move when somebody consumes, not on receipt; and only streams whose limit moved are looked at for a packet.
 - The peer may open a stream more when somebody releases one, not when its state is discarded.
+- An acknowledgement of what was never sent ends the connection: it is meant to have more sent than the path bears.
 - Packets that would make the holes in reassembly buffers too large are dropped unacknowledged: the peer sends them again.
 - Buffers of streams that were reset are freed at once, not when the peer has acknowledged the reset.
 - Connection ids and stateless reset tokens come from a source.
@@ -237,10 +238,11 @@ class QuicMachine(QuicConnection):
         """Return what is to be sent now."""
         if not self._network_paths:
             return []
-        idle = [stream for stream in self._streams_queue if not _has_work(stream)]
-        if not idle:
-            return super().datagrams_to_send(now)
-        self._streams_queue = [stream for stream in self._streams_queue if _has_work(stream)]
+        working: list[QuicStream] = []
+        idle: list[QuicStream] = []
+        for stream in self._streams_queue:
+            (working if _has_work(stream) else idle).append(stream)
+        self._streams_queue = working
         try:
             return super().datagrams_to_send(now)
         finally:
@@ -433,6 +435,15 @@ class QuicMachine(QuicConnection):
             return False  # the latter is beyond any limit: an error, which aioquic answers
         holes = sum(_hole_octets(other) for other in self._reassembling.values())
         return holes + new_hole > self._settings.hole_octets
+
+    def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        if buf.pull_uint_var() >= self._packet_number:
+            raise QuicConnectionError(
+                QUICErrorCode.PROTOCOL_VIOLATION, frame_type, "acknowledgement of a packet that was never sent"
+            )
+        buf.seek(start)
+        super()._handle_ack_frame(context, frame_type, buf)
 
     def _handle_crypto_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
         start = buf.tell()

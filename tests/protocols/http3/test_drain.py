@@ -7,10 +7,11 @@ import pytest
 from hface_trio.errors import LocalProtocolError
 from hface_trio.events import ConnectionTerminated, DataReceived, GoawayReceived, HeadersReceived, StreamResetReceived
 from hface_trio.limits import Timeouts
+from hface_trio.protocols import OutputEnd
 from hface_trio.protocols.http3 import HTTP3ErrorCode as Code
 from hface_trio.protocols.http3 import HTTP3Settings
 
-from ..quic.network import events_of
+from ..quic.network import CLIENT_ADDRESS, SERVER_ADDRESS, events_of
 from .pair import answer, ask, asked, connected
 from .raw_peer import POST, RESPONSE, client, headers, open_request, server
 
@@ -199,3 +200,28 @@ def test_the_client_says_goaway_and_finishes():
     pair.send(stream_id, headers(RESPONSE), end=True)
     pair.run(1)
     assert pair.peer.closed.error_code == Code.NO_ERROR
+
+
+def test_whoever_takes_datagrams_gets_the_last_word_with_them():
+    """The last stream is found to be over while datagrams are made: no further call may be needed for the end."""
+    pair = server()
+    stream_id = pair.request(headers())
+    pair.protocol.submit_goaway(last_stream_id=stream_id)
+    pair.run()
+    pair.protocol.submit_headers(stream_id, RESPONSE, end_stream=True)
+    now = pair.network.now
+    datagrams = []
+    while pair.protocol.output_end is OutputEnd.OPEN and now < pair.network.now + 5:
+        now += 0.03
+        for endpoint in (pair.protocol, pair.peer):
+            endpoint.clock(now)
+        datagrams = pair.protocol.datagrams_to_send()
+        for data, _ in datagrams:
+            pair.peer.datagram_received((data, SERVER_ADDRESS))
+        for data, _ in pair.peer.datagrams_to_send():
+            pair.protocol.datagram_received((data, CLIENT_ADDRESS))
+        if pair.protocol.output_end is not OutputEnd.OPEN and not datagrams:
+            datagrams = pair.protocol.datagrams_to_send()
+    assert datagrams
+    pair.peer.datagram_received((datagrams[-1][0], SERVER_ADDRESS))
+    assert pair.peer.quic._close_event.error_code == Code.NO_ERROR

@@ -36,6 +36,7 @@ ATTRIBUTES = [
     "_max_datagram_size",
     "_network_paths",
     "_original_destination_connection_id",
+    "_packet_number",
     "_peer_cid",
     "_quic_logger",
     "_remote_active_connection_id_limit",
@@ -54,6 +55,7 @@ ATTRIBUTES = [
 ]
 
 METHODS = {
+    "_handle_ack_frame": ["self", "context", "frame_type", "buf"],
     "_handle_crypto_frame": ["self", "context", "frame_type", "buf"],
     "_handle_stream_frame": ["self", "context", "frame_type", "buf"],
     "_idle_timeout": ["self"],
@@ -272,3 +274,14 @@ def test_a_fresh_server_has_no_timer_and_sends_nothing():
     assert machine.get_timer() is None
     assert machine.datagrams_to_send(1.0) == []
     assert not machine.started
+
+
+def test_an_acknowledgement_of_what_was_never_sent_ends_the_connection():
+    net = connected()
+    spaces = net.client._machine._loss.spaces
+    spaces[2].ack_queue.add(5000)
+    spaces[2].largest_received_packet = 5000
+    spaces[2].ack_at = net.now
+    net.run()
+    assert net.server.close_reason.code == 0xA
+    assert net.client.close_reason.message == "acknowledgement of a packet that was never sent"
