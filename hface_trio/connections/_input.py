@@ -78,8 +78,8 @@ class EventQueue(Generic[_EventT]):
             data.end_stream = event.end_stream
             return
         if not isinstance(event, StreamEvent):  # of the connection: behind everything
-            while self._joined is not None:
-                self._unjoin(next(iter(self._joined)))
+            for stream_id in list(joined):
+                self._unjoin(stream_id)
         elif event.stream_id in joined:
             self._unjoin(event.stream_id)
         self._events.append(event)

@@ -39,7 +39,6 @@ class OwnNursery:
             raise _first_leaf(cancelled) from None
 
 
-def _first_leaf(exc: BaseException) -> BaseException:
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc
+def _first_leaf(group: BaseExceptionGroup[trio.Cancelled]) -> trio.Cancelled:
+    first = group.exceptions[0]
+    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first

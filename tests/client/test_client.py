@@ -139,7 +139,15 @@ async def test_a_body_beyond_the_bound_is_refused(autojump_clock: Clock) -> None
 
 @pytest.mark.parametrize(
     "url",
-    ["localhost", "ftp://localhost/", "http:///", "http://a b/", "http://user:pass@localhost/", "http://localhost:x/", "http://localhost/\udcff"],
+    [
+        "localhost",
+        "ftp://localhost/",
+        "http:///",
+        "http://a b/",
+        "http://user:pass@localhost/",
+        "http://localhost:x/",
+        "http://localhost/\udcff",
+    ],
 )
 async def test_a_malformed_url_is_refused_in_one_line(url: str) -> None:
     async with hface_trio.open_client() as client:
