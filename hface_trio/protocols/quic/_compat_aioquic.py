@@ -10,6 +10,7 @@ otherwise here:
 - Buffers of streams that were reset are freed at once, not when the peer has acknowledged the reset.
 - Connection ids and stateless reset tokens come from a source.
 - What a stream may send is told, and which streams are over; streams with nothing to send cost nothing for a packet.
+- What peers do wrong is logged at the level of debugging.
 - Early calls (before the first datagram) and late ones (after the end) do nothing instead of failing.
 
 Each private name used here has a test that fails when it changes.
@@ -27,6 +28,7 @@ from aioquic.quic.connection import (
     Limit,
     NetworkAddress,
     QuicConnection,
+    QuicConnectionAdapter,
     QuicConnectionError,
     QuicConnectionId,
     QuicConnectionState,
@@ -60,6 +62,16 @@ _SHORTEST_RESET = 21  # RFC 9000 §10.3
 
 class _PacketDroppedError(Exception):
     """A packet must be dropped as if it had been lost."""
+
+
+class _QuietLogger(QuicConnectionAdapter):
+    """Logs what peers do wrong for those who look for it: they could fill any log with it."""
+
+    def warning(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log for those who debug."""
+        self.debug(msg, *args, **kwargs)
+
+    info = error = warning
 
 
 class _GrantedLimit(Limit):
@@ -135,12 +147,15 @@ class QuicMachine(QuicConnection):
             session_ticket_handler=session_ticket_handler,
             token_handler=token_handler,
         )
+        loud: Any = self._logger
+        self._logger = _QuietLogger(loud.logger, loud.extra)
         self._settings = settings
         self._source = connection_id_source
         self.issued_ids: list[bytes] = []
         self.initial_destination_id: bytes | None = None
         first = connection_id_source.issue()
-        self._host_cids[0].cid = self.host_cid = self._local_initial_source_connection_id = first.connection_id
+        self.host_cid: bytes = first.connection_id
+        self._host_cids[0].cid = self._local_initial_source_connection_id = first.connection_id
         if not client:
             self._host_cids[0].stateless_reset_token = first.reset_token
         self._local_max_stream_data_uni = settings.unidirectional_window_octets

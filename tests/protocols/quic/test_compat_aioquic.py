@@ -32,6 +32,7 @@ ATTRIBUTES = [
     "_local_max_streams_uni",
     "_local_next_stream_id_bidi",
     "_local_next_stream_id_uni",
+    "_logger",
     "_loss",
     "_max_datagram_size",
     "_network_paths",
@@ -285,3 +286,12 @@ def test_an_acknowledgement_of_what_was_never_sent_ends_the_connection():
     net.run()
     assert net.server.close_reason.code == 0xA
     assert net.client.close_reason.message == "acknowledgement of a packet that was never sent"
+
+
+def test_a_peer_cannot_fill_the_log(caplog):
+    caplog.set_level("INFO")
+    net = connected()
+    net.server._machine._logger.warning("what a peer did")
+    net.client.submit_close(1, "done")
+    net.run(5)
+    assert caplog.records == []
