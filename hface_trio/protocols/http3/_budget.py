@@ -24,7 +24,7 @@ class AbuseBudget:
     __slots__ = ("_maximum", "_now", "_per_second", "tokens")
 
     def __init__(self, tokens: float, tokens_per_second: float) -> None:
-        self.tokens = tokens
+        self.tokens: float = tokens
         self._maximum = tokens
         self._per_second = tokens_per_second
         self._now: float | None = None

@@ -38,18 +38,18 @@ class Connection:
         self.client_side = client_side
         self.limits = limits
         self.settings = settings
-        self.now = 0.0
+        self.now: float = 0.0
         self.hold_streams = False
         self.events: deque[Event] = deque()
-        self.streams = StreamTable()
-        self.decoder = SectionDecoder(limits.header_section_octets, limits.header_fields)
-        self.encoder = SectionEncoder()
-        self.budget = AbuseBudget(settings.abuse_tokens, settings.abuse_tokens_per_second)
+        self.streams: StreamTable = StreamTable()
+        self.decoder: SectionDecoder = SectionDecoder(limits.header_section_octets, limits.header_fields)
+        self.encoder: SectionEncoder = SectionEncoder()
+        self.budget: AbuseBudget = AbuseBudget(settings.abuse_tokens, settings.abuse_tokens_per_second)
         self.peer_settings: dict[int, int] | None = None
         self.goaway_received = False
         self.last_accepted_id = MAXIMUM_REQUEST_ID  # requests above it are rejected, once GOAWAY says so
-        self.terminated = False
-        self.cancelled_code = HTTP3ErrorCode.REQUEST_CANCELLED
+        self.terminated: bool = False
+        self.cancelled_code: HTTP3ErrorCode = HTTP3ErrorCode.REQUEST_CANCELLED
 
     # Streams.
 

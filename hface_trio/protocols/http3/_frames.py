@@ -120,9 +120,9 @@ class FrameParser:
         self._left = 0
         self._disposal = Payload.SKIPPED
         self._collected = bytearray()
-        self.spent = 0
+        self.spent: int = 0
         """Octets that were taken and handed to nobody, since somebody set this to 0."""
-        self.stopped = False
+        self.stopped: bool = False
         """Whether nobody wants any more of the stream; set by whom the sink calls, perhaps in the middle."""
 
     @property

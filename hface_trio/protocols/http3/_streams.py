@@ -51,25 +51,25 @@ class RequestStream:
     )
 
     def __init__(self, stream_id: int, *, initiated_here: bool) -> None:
-        self.stream_id = stream_id
-        self.initiated_here = initiated_here
-        self.announced = initiated_here  # whether the application knows of it
+        self.stream_id: int = stream_id
+        self.initiated_here: bool = initiated_here
+        self.announced: bool = initiated_here  # whether the application knows of it
         self.parser: FrameParser | None = None
-        self.phase = MessagePhase.HEAD
-        self.began_at = 0.0
+        self.phase: MessagePhase = MessagePhase.HEAD
+        self.began_at: float = 0.0
         self.method: bytes | None = None
-        self.head_sent = False
-        self.informational_count = 0
+        self.head_sent: bool = False
+        self.informational_count: int = 0
         self.expected_octets: int | None = None
-        self.received_octets = 0
+        self.received_octets: int = 0
         self.body: list[bytes] = []  # of the datagram that is being taken apart
         self.trailers: list[HeaderType] | None = None
-        self.tunnel = False
-        self.early = False  # its request came before the end of the handshake, and can be a replay
-        self.awaits_continue = False  # the client holds its body back for a 100
+        self.tunnel: bool = False
+        self.early: bool = False  # its request came before the end of the handshake, and can be a replay
+        self.awaits_continue: bool = False  # the client holds its body back for a 100
         self.priority: Priority | None = None
-        self.sending_ended = False
-        self.receiving_ended = False
+        self.sending_ended: bool = False
+        self.receiving_ended: bool = False
 
     def attach(self, sink: FrameSink) -> FrameParser:
         """Give the stream a parser."""
@@ -86,7 +86,7 @@ class StreamTable:
         self.live: dict[int, RequestStream] = {}
         self.awaiting_head: dict[int, RequestStream] = {}
         """Streams of the peer whose request head is not complete, oldest first."""
-        self.next_unseen_id = 0
+        self.next_unseen_id: int = 0
         """The lowest id that no stream of the peer had."""
 
     def add(self, stream: RequestStream) -> None:

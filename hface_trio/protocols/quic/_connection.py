@@ -70,7 +70,7 @@ class QUICConnection:
         session_ticket_handler: Callable[[SessionTicket], None] | None = None,
         token_handler: Callable[[bytes], None] | None = None,
     ) -> None:
-        self.client_side = configuration.is_client
+        self.client_side: bool = configuration.is_client
         self.settings = settings
         self._events = EventQueue()
         self._receiver = receiver or self._events
@@ -84,16 +84,16 @@ class QUICConnection:
             session_ticket_handler=session_ticket_handler,
             token_handler=token_handler,
         )
-        self.ledger = ReceiveLedger(
+        self.ledger: ReceiveLedger = ReceiveLedger(
             machine,
             connection_window=settings.connection_window,
             maximum_window=settings.maximum_window_octets,
             growth_octets=settings.window_growth_octets,
             growth_seconds=settings.window_growth_seconds,
         )
-        self.sender = StreamSender(machine, settings, self._capacity_increased)
-        self.pings = Pings(machine, settings.keep_alive_interval_seconds)
-        self.streams = StreamTable(machine, settings, self.ledger, self.sender)
+        self.sender: StreamSender = StreamSender(machine, settings, self._capacity_increased)
+        self.pings: Pings = Pings(machine, settings.keep_alive_interval_seconds)
+        self.streams: StreamTable = StreamTable(machine, settings, self.ledger, self.sender)
         self._inbound = Inbound(
             machine,
             streams=self.streams,

@@ -33,15 +33,15 @@ class StreamCredit:
     __slots__ = ("consumed", "delivered", "ended", "grown", "held", "limit", "stream_id", "updated_at", "window")
 
     def __init__(self, stream_id: int, window: int, now: float) -> None:
-        self.stream_id = stream_id
-        self.window = window
-        self.limit = window
-        self.delivered = 0
-        self.consumed = 0
-        self.held = 0
-        self.grown = 0
-        self.ended = False
-        self.updated_at = now
+        self.stream_id: int = stream_id
+        self.window: int = window
+        self.limit: int = window
+        self.delivered: int = 0
+        self.consumed: int = 0
+        self.held: int = 0
+        self.grown: int = 0
+        self.ended: bool = False
+        self.updated_at: float = now
 
 
 class ReceiveLedger:
@@ -84,9 +84,9 @@ class ReceiveLedger:
         self._maximum_window = maximum_window
         self._growth_left = growth_octets
         self._growth_seconds = growth_seconds
-        self.held = 0
+        self.held: int = 0
         self.may_grow: Callable[[], bool] | None = None
-        self.now = 0.0
+        self.now: float = 0.0
 
     @property
     def available(self) -> int:

@@ -25,7 +25,7 @@ class Pings:
         self._outstanding: dict[int, float] = {}
         self._counter = 0
         self._quiet_since: float | None = None
-        self.needed = False
+        self.needed: bool = False
         """Whether the connection has to be kept alive: then a ping goes out at half of the idle timeout too."""
 
     def send(self, now: float) -> int:

@@ -54,9 +54,9 @@ class HandshakeCompleted(Event):
     __slots__ = _fields = ("alpn_protocol", "early_data_accepted", "session_resumed")
 
     def __init__(self, alpn_protocol: str | None, early_data_accepted: bool, session_resumed: bool) -> None:
-        self.alpn_protocol = alpn_protocol
-        self.early_data_accepted = early_data_accepted
-        self.session_resumed = session_resumed
+        self.alpn_protocol: str | None = alpn_protocol
+        self.early_data_accepted: bool = early_data_accepted
+        self.session_resumed: bool = session_resumed
 
 
 class StreamsAllowed(Event):
@@ -71,7 +71,7 @@ class TransportDatagramReceived(Event):
     __slots__ = _fields = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        self.data: bytes = data
 
 
 class QUICReceiver(ABC):

@@ -44,10 +44,10 @@ class StreamSender:
         self._announce = announce
         self._active: dict[int, QUICStream] = {}
         self._blocked: dict[int, QUICStream] = {}
-        self.overhead_octets = 0
+        self.overhead_octets: int = 0
         """What is written in front of the octets of each submission."""
-        self.unsent = 0
-        self.unacknowledged = 0
+        self.unsent: int = 0
+        self.unacknowledged: int = 0
 
     def capacity(self, stream: QUICStream) -> int:
         """Return how many octets may be submitted now; if none, news of more will come."""

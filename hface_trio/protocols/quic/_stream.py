@@ -33,19 +33,19 @@ class QUICStream:
     )
 
     def __init__(self, stream_id: int, credit: StreamCredit, *, initiated_here: bool) -> None:
-        self.stream_id = stream_id
-        self.credit = credit
-        self.initiated_here = initiated_here
+        self.stream_id: int = stream_id
+        self.credit: StreamCredit = credit
+        self.initiated_here: bool = initiated_here
         one_way = is_unidirectional(stream_id)
-        self.receiving_ended = one_way and initiated_here  # the peer's end or reset was seen
-        self.sending_ended = one_way and not initiated_here  # the end or a reset was submitted
-        self.stopped = False  # what still arrives is for nobody
-        self.blocked = False  # the application waits for send capacity
-        self.unsent = 0
-        self.unacknowledged = 0
-        self.released = False
-        self.release_when_consumed = False
-        self.discarded = False  # over on the wire
+        self.receiving_ended: bool = one_way and initiated_here  # the peer's end or reset was seen
+        self.sending_ended: bool = one_way and not initiated_here  # the end or a reset was submitted
+        self.stopped: bool = False  # what still arrives is for nobody
+        self.blocked: bool = False  # the application waits for send capacity
+        self.unsent: int = 0
+        self.unacknowledged: int = 0
+        self.released: bool = False
+        self.release_when_consumed: bool = False
+        self.discarded: bool = False  # over on the wire
 
     @property
     def unidirectional(self) -> bool:
