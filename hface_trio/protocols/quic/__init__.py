@@ -10,19 +10,33 @@ from ._codes import QUICErrorCode, is_client_initiated, is_unidirectional
 from ._connection import QUICConnection
 from ._ids import ConnectionIdSource, IssuedConnectionId, RandomConnectionIdSource
 from ._receiver import CloseReason, HandshakeCompleted, QUICReceiver, StreamsAllowed, TransportDatagramReceived
+from ._router import QUICRouter
+from ._router_actions import Accept, Deliver, Drop, DropReason, QUICRouterStatistics, Reply, RouterAction
+from ._router_ids import KeyedConnectionIdSource
+from ._router_settings import QUICRouterSettings
 from ._settings import QUICSettings
 from ._tls import client_configuration, server_configuration
 
 __all__ = [
+    "Accept",
     "CloseReason",
     "ConnectionIdSource",
+    "Deliver",
+    "Drop",
+    "DropReason",
     "HandshakeCompleted",
     "IssuedConnectionId",
+    "KeyedConnectionIdSource",
     "QUICConnection",
     "QUICErrorCode",
     "QUICReceiver",
+    "QUICRouter",
+    "QUICRouterSettings",
+    "QUICRouterStatistics",
     "QUICSettings",
     "RandomConnectionIdSource",
+    "Reply",
+    "RouterAction",
     "StreamsAllowed",
     "TransportDatagramReceived",
     "client_configuration",
