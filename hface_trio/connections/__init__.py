@@ -12,6 +12,7 @@ of tools and proxies, :class:`HTTPStream` that of handlers and clients.
 
 from ._connection import ConnectionStatistics, HTTPConnection
 from ._context import ConnectionContext, PeerGonePolicy
+from ._failures import renew
 from ._http2 import HTTP2Features
 from ._ledger import Ledger, LedgerHolder
 from ._listeners import ConnectionHandler, HTTPListener, HTTPMultiListener, HTTPOverTCPListener
@@ -21,7 +22,8 @@ from ._opening import OpenStream
 from ._own_nursery import OwnNursery
 from ._ring import ConnectionEvents
 from ._serial_server import StreamHandler
-from ._stream import DataIterator, HTTPStream, StreamStatistics, renew
+from ._stream import HTTPStream
+from ._stream_parts import DataIterator, StreamStatistics
 
 __all__ = [
     "ConnectionContext",

@@ -64,13 +64,18 @@ class ConnectionDriver(StreamDriver):
     def pump(self) -> None:
         """Take everything the protocol has: events to where they belong, output on its way."""
 
-    @abstractmethod
     def drain(self) -> None:
         """Finish what is under way and take nothing more."""
+        if not self.draining.is_set():
+            self.draining.set()
+            self.protocol.submit_goaway()
+            self.submitted()
 
-    @abstractmethod
     def close(self, error_code: int = 0) -> None:
         """End the connection and what is under way on it."""
+        self.protocol.submit_close(error_code)
+        self.submitted()
+        self._attention.wake()
 
     @abstractmethod
     def statistics(self) -> tuple[int, int, int]:

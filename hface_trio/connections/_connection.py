@@ -24,6 +24,7 @@ from ..protocols import HTTPOverTCPProtocol, HTTPOverTCPUpgrade
 from ..protocols.http2 import H2Protocol
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
+from ._failures import renew
 from ._http2 import HTTP2Features
 from ._input import EventQueue
 from ._multiplexed import MultiplexedDriver
@@ -35,7 +36,6 @@ from ._own_nursery import OwnNursery
 from ._ring import ConnectionEvents
 from ._serial_client import SerialClientDriver
 from ._serial_server import SerialServerDriver, StreamHandler
-from ._stream import renew
 
 __all__ = ["ConnectionStatistics", "HTTPConnection"]
 

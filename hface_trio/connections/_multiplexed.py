@@ -127,19 +127,6 @@ class MultiplexedDriver(ConnectionDriver):
                 await self._close_at_once()
             self._end()
 
-    def drain(self) -> None:
-        """Finish what is under way and take nothing more."""
-        if not self.draining.is_set():
-            self.draining.set()
-            self.protocol.submit_goaway()
-            self.submitted()
-
-    def close(self, error_code: int = 0) -> None:
-        """End the connection and what is under way on it."""
-        self.protocol.submit_close(error_code)
-        self.submitted()
-        self._attention.wake()
-
     def statistics(self) -> tuple[int, int, int]:
         """Return octets received, sent and buffered."""
         buffered = sum(stream.ledger_octets for stream in self._streams.values()) + self.writer.queued_octets

@@ -21,10 +21,11 @@ from ..networking import ByteStream
 from ..protocols import HTTPOverTCPProtocol
 from ..protocols.http2 import H2ServerProtocol
 from ._context import ConnectionContext, logger
+from ._date import http_date
 from ._multiplexed import CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, MultiplexedDriver
 from ._observer import ConnectionRecord
 from ._serial_server import StreamHandler, log_handler_failure
-from ._stream import HTTPStream, http_date
+from ._stream import HTTPStream
 from ._writer import CLOGGED_OCTETS
 
 __all__ = ["MultiplexedServerDriver"]

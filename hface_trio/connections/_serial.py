@@ -123,19 +123,6 @@ class SerialDriver(ConnectionDriver):
         """Return whether nothing more can happen on this connection."""
         return super().is_over() or self.successor is not None or (self.output.failed and not self._reads_on)
 
-    def drain(self) -> None:
-        """Finish what is under way and take nothing more."""
-        if not self.draining.is_set():
-            self.draining.set()
-            self.protocol.submit_goaway()
-            self.pump()
-
-    def close(self, error_code: int = 0) -> None:
-        """End the connection and what is under way on it."""
-        self.protocol.submit_close(error_code)
-        self.pump()
-        self._attention.wake()
-
     def statistics(self) -> tuple[int, int, int]:
         """Return octets received, sent and buffered."""
         buffered = self.output.ledger_octets + (self._receiving.ledger_octets if self._receiving else 0)

@@ -12,21 +12,22 @@ A stream is a receive channel of events with a sending side. Its rules hold on e
 
 from __future__ import annotations
 
-import email.utils
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING
 
 import trio
 
 from ..errors import BodyTooLargeError, HfaceError, LocalProtocolError, SendingStoppedError, StreamResetError
 from ..events import DataReceived, HeadersReceived, InformationalReceived, StreamEvent, TrailersReceived
 from ..models import AddressType, HeadersType
+from ._date import http_date
+from ._failures import renew
 from ._input import EventQueue
 from ._rules import SendingRules, status_of
+from ._stream_parts import DataIterator, StreamStatistics
 
 if TYPE_CHECKING:
     from ..networking import Buffer, ExtraAttributes
@@ -35,84 +36,10 @@ if TYPE_CHECKING:
     from ._observer import StreamRecord
     from ._writer import SendQueue
 
-__all__ = ["DataIterator", "HTTPStream", "StreamStatistics", "http_date"]
-
-_E = TypeVar("_E", bound=HfaceError)
+__all__ = ["HTTPStream"]
 
 DEFAULT_BODY_OCTETS = 1024 * 1024
 """What ``read_body`` takes unless told otherwise: room for forms and documents, not for uploads."""
-
-
-class _DateCache:
-    """The value of a ``date`` field, made once a second."""
-
-    second = -1
-    value = b""
-
-
-def http_date() -> bytes:
-    """Return the wall-clock time as a ``Date`` value (RFC 9110 §6.6.1)."""
-    second = int(time.time())
-    if second != _DateCache.second:
-        _DateCache.second = second
-        _DateCache.value = email.utils.formatdate(second, usegmt=True).encode()
-    return _DateCache.value
-
-
-def renew(error: _E) -> _E:
-    """Return a new exception like ``error``, with it as cause, so that every waiter raises one of its own."""
-    fresh = type(error)(error.message, error_code=error.error_code, stream_id=error.stream_id)
-    if fresh.retryable != error.retryable:
-        fresh.retryable = error.retryable
-    fresh.__cause__ = error
-    return fresh
-
-
-class StreamStatistics:
-    """Counts of one stream at one moment.
-
-    Args:
-        body_octets_received: body octets that arrived.
-        body_octets_sent: body octets submitted.
-        buffered_octets: received octets that wait for the application.
-    """
-
-    __slots__ = ("body_octets_received", "body_octets_sent", "buffered_octets")
-
-    def __init__(self, body_octets_received: int, body_octets_sent: int, buffered_octets: int) -> None:
-        self.body_octets_received: int = body_octets_received
-        self.body_octets_sent: int = body_octets_sent
-        self.buffered_octets: int = buffered_octets
-
-    def __repr__(self) -> str:
-        return (
-            f"StreamStatistics(body_octets_received={self.body_octets_received}, "
-            f"body_octets_sent={self.body_octets_sent}, buffered_octets={self.buffered_octets})"
-        )
-
-
-class DataIterator:
-    """Iterates over the body of a stream; made by :meth:`HTTPStream.iter_data`.
-
-    A class and no generator: leaving the loop frees it at once, whatever the event loop is doing.
-    """
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: HTTPStream) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        while True:
-            try:
-                event = await self._stream.receive()
-            except trio.EndOfChannel:
-                raise StopAsyncIteration from None
-            if isinstance(event, DataReceived) and event.data:
-                return event.data
 
 
 class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
