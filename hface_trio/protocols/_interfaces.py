@@ -66,12 +66,17 @@ class StreamCodes:
         internal_error: this side failed.
         refused: nothing was done with the request; it may be sent again.
         cancelled: the exchange is not wanted any more.
+        excessive_load: the peer asks for more than it is given; also ends whole connections.
     """
 
     no_error: int
     internal_error: int
     refused: int
     cancelled: int
+    excessive_load: int
+
+
+_NO_STREAM_CODES = StreamCodes(no_error=0, internal_error=0, refused=0, cancelled=0, excessive_load=0)
 
 
 class HTTPProtocol(ABC):
@@ -91,6 +96,11 @@ class HTTPProtocol(ABC):
     @abstractmethod
     def error_codes(self) -> HTTPErrorCodes:
         """Codes of this HTTP version for common failures."""
+
+    @property
+    def stream_codes(self) -> StreamCodes:
+        """Codes to reset streams with; all zero on versions that have none, which put no code on the wire."""
+        return _NO_STREAM_CODES
 
     @abstractmethod
     def is_available(self) -> bool:
@@ -246,11 +256,6 @@ class HTTPOverQUICProtocol(HTTPProtocol):
     hold_streams: bool = False
     """Whether a stream that is over still counts until ``stream_released`` is called for it, so that the peer opens no
     more streams than the application can hold. Set by who will call it, before anything is fed."""
-
-    @property
-    @abstractmethod
-    def stream_codes(self) -> StreamCodes:
-        """Codes to reset streams with."""
 
     @property
     @abstractmethod

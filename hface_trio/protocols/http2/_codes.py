@@ -6,6 +6,7 @@ import enum
 from typing import Final
 
 from ...models import HTTPErrorCodes
+from .._interfaces import StreamCodes
 
 __all__ = ["HTTP2ErrorCode", "HTTP2Setting"]
 
@@ -46,6 +47,14 @@ ERROR_CODES: Final = HTTPErrorCodes(
     protocol_error=HTTP2ErrorCode.PROTOCOL_ERROR,
     internal_error=HTTP2ErrorCode.INTERNAL_ERROR,
     connect_error=HTTP2ErrorCode.CONNECT_ERROR,
+)
+
+STREAM_CODES: Final = StreamCodes(
+    no_error=HTTP2ErrorCode.NO_ERROR,
+    internal_error=HTTP2ErrorCode.INTERNAL_ERROR,
+    refused=HTTP2ErrorCode.REFUSED_STREAM,
+    cancelled=HTTP2ErrorCode.CANCEL,
+    excessive_load=HTTP2ErrorCode.ENHANCE_YOUR_CALM,
 )
 
 # Frame types. Plain integers: they are compared for every frame, and an enumeration's member costs more to compare.

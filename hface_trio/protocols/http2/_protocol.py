@@ -13,8 +13,8 @@ from ...errors import ConfigurationError, LocalProtocolError
 from ...events import Event
 from ...limits import Limits, Timeouts
 from ...models import HeadersType, HTTPErrorCodes
-from .._interfaces import Buffer, HTTPOverTCPProtocol, OutputEnd
-from ._codes import ERROR_CODES, MAXIMUM_STREAM_ID, HTTP2ErrorCode, HTTP2Setting
+from .._interfaces import Buffer, HTTPOverTCPProtocol, OutputEnd, StreamCodes
+from ._codes import ERROR_CODES, MAXIMUM_STREAM_ID, STREAM_CODES, HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import may_send
 from ._connection import Connection
 from ._drain import Drain, DrainPhase
@@ -110,6 +110,11 @@ class H2Protocol(HTTPOverTCPProtocol):
     def error_codes(self) -> HTTPErrorCodes:
         """Codes of RFC 9113."""
         return ERROR_CODES
+
+    @property
+    def stream_codes(self) -> StreamCodes:
+        """Codes of RFC 9113 to reset streams with."""
+        return STREAM_CODES
 
     @property
     def output_end(self) -> OutputEnd:

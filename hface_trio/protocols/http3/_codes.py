@@ -67,6 +67,7 @@ STREAM_CODES: Final = StreamCodes(
     internal_error=HTTP3ErrorCode.INTERNAL_ERROR,
     refused=HTTP3ErrorCode.REQUEST_REJECTED,
     cancelled=HTTP3ErrorCode.REQUEST_CANCELLED,
+    excessive_load=HTTP3ErrorCode.EXCESSIVE_LOAD,
 )
 
 # Frame types. Plain integers: they are compared for every frame.
