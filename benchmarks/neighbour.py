@@ -1,7 +1,8 @@
 """Measure what an attack on one HTTP/2 connection costs a neighbour's requests, on the real clock and real sockets.
 
 The server runs as a process of its own. The attackers reconnect as often as they are cut off, for a bounded time. What
-is printed is the time of a small request on another connection: alone, and while each attack goes on.
+is printed is the time of a small request on another connection: alone, and while each attack goes on. The exit code is 1
+when a median under attack is more than twice that of the time alone and 5 ms.
 
     python benchmarks/neighbour.py --seconds 2
 """
@@ -47,10 +48,27 @@ def rapid_resets() -> bytes:
     return b"".join(pair)
 
 
+def wide_sections() -> bytes:
+    """Return requests of as many fields as are allowed, an octet each on the wire."""
+    encoder = Encoder()
+    head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/"), ("x-a", "b")]
+    first = frame(1, 5, 1, encoder.encode(head))
+    block = encoder.encode(head + [("x-a", "b")] * 120)
+    return first + b"".join([frame(1, 5, i, block) for i in range(3, 2001, 2)])
+
+
+def dribble() -> bytes:
+    """Return a body in frames of an octet each."""
+    head = [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/")]
+    return frame(1, 4, 1, Encoder().encode(head)) + frame(0, 0, 1, b"x") * 6000
+
+
 ATTACKS: dict[str, Callable[[], bytes]] = {
     "rapid resets": rapid_resets,
     "pings": lambda: frame(6, 0, 0, bytes(8)) * 5000,
     "settings": lambda: frame(4, 0, 0) * 5000,
+    "wide sections": wide_sections,
+    "dribble": dribble,
     "priorities": lambda: frame(2, 0, 1, bytes(5)) * 5000,
 }
 
@@ -88,27 +106,32 @@ async def neighbour(url: str, seconds: float) -> list[float]:
     return times
 
 
-def report(name: str, times: list[float]) -> None:
-    """Print median, 95th percentile and maximum in milliseconds."""
+def report(name: str, times: list[float]) -> float:
+    """Print median, 95th percentile and maximum in milliseconds; return the median."""
     ordered = sorted(1000 * time for time in times)
-    p95 = ordered[int(len(ordered) * 0.95)]
-    print(f"{name:14} median {statistics.median(ordered):6.2f}  p95 {p95:6.2f}  max {ordered[-1]:6.2f} ms")
+    median, p95 = statistics.median(ordered), ordered[int(len(ordered) * 0.95)]
+    print(f"{name:14} median {median:6.2f}  p95 {p95:6.2f}  max {ordered[-1]:6.2f} ms")
+    return median
 
 
-async def measure(port: int, seconds: float) -> None:
-    """Measure alone, and under each attack."""
+async def measure(port: int, seconds: float) -> bool:
+    """Measure alone, and under each attack; return whether all is well."""
     url = f"http://127.0.0.1:{port}/"
     await neighbour(url, 0.5)
-    report("alone", await neighbour(url, seconds))
+    limit = 2 * report("alone", await neighbour(url, seconds)) + 5
+    well = True
     for name, make in ATTACKS.items():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(attack, port, make())
             await trio.sleep(0.2)
-            report(name, await neighbour(url, seconds))
+            if report(name, await neighbour(url, seconds)) > limit:
+                print(f"{name}: the median is above {limit:.2f} ms, twice what it is alone and 5 ms")
+                well = False
             nursery.cancel_scope.cancel()
+    return well
 
 
-def main() -> None:
+def main() -> int:
     """Start the server, measure, and end it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=2, help="length of each measurement (default: 2)")
@@ -116,10 +139,11 @@ def main() -> None:
     with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            trio.run(functools.partial(measure, int(server.stdout.readline()), seconds))
+            port = int(server.stdout.readline())
+            return 0 if trio.run(functools.partial(measure, port, seconds)) else 1
         finally:
             server.terminate()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -109,6 +109,7 @@ class MultiplexedDriver(ConnectionDriver):
         """Run the connection until it is over; call ``started`` when it runs. Raises nothing but cancellation."""
         self.protocol.clock(trio.current_time())
         self.protocol.may_grow = self._may_grow
+        self.protocol.in_turns = True
         try:
             async with trio.open_nursery() as streams:
                 self._nursery = streams
@@ -296,12 +297,19 @@ class MultiplexedDriver(ConnectionDriver):
             else:
                 self._input_ended = True
                 protocol.eof_received()
-            self.pump()
-            self._batch_done()
-            self.writer.wake()
-            deadline = self._next_deadline()
-            if deadline < scope.deadline:
-                scope.deadline = deadline
+            self._received(scope)
+            while protocol.input_waits:
+                await trio.lowlevel.checkpoint()  # many frames in one read: others have their turn in between
+                protocol.bytes_received(b"")
+                self._received(scope)
+
+    def _received(self, scope: trio.CancelScope) -> None:
+        self.pump()
+        self._batch_done()
+        self.writer.wake()
+        deadline = self._next_deadline()
+        if deadline < scope.deadline:
+            scope.deadline = deadline
 
     def _batch_done(self) -> None:
         """Start what the events of one read asked for."""

@@ -200,6 +200,15 @@ class HTTPProtocol(ABC):
 class HTTPOverTCPProtocol(HTTPProtocol):
     """An HTTP connection over a byte stream."""
 
+    in_turns: bool = False
+    """Whether ``bytes_received`` may stop after a number of frames, so that one peer's input never takes long at a stretch.
+    Whoever sets it calls ``bytes_received(b"")`` while ``input_waits``, and nothing else is fed meanwhile."""
+
+    @property
+    def input_waits(self) -> bool:
+        """Whether octets of the last feed wait for their turn."""
+        return False
+
     @abstractmethod
     def connection_lost(self) -> None:
         """Tell that the transport broke: a reset, a failed send, or TLS cut off without its closing alert."""

@@ -8,6 +8,7 @@ are handled as if it had not been.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -43,6 +44,10 @@ _LONG: Final = struct.Struct(">L")
 _TWO_LONGS: Final = struct.Struct(">LL")
 _PRIORITY_OCTETS: Final = 5
 _SETTINGS_PER_TOKEN: Final = 32
+_TURN: Final = 32
+"""Frames in a turn: a millisecond or so."""
+_TURN_OCTETS: Final = 64
+"""So many octets of anything but DATA count as another frame: each may be a field."""
 
 
 class FrameReceiver(Protocol):
@@ -146,7 +151,9 @@ class FrameFront:
         "_receiver",
         "_settings_seen",
         "_units",
+        "in_turns",
         "reader",
+        "waits",
     )
 
     def __init__(
@@ -166,6 +173,9 @@ class FrameFront:
         self._block: _Block | None = None
         self._settings_seen = False
         self._units = 0
+        self.in_turns: bool = False
+        self.waits: bool = False
+        """Whether a turn ended before the octets did."""
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
             DATA: self._data,
             HEADERS: self._headers,
@@ -182,13 +192,16 @@ class FrameFront:
         }
 
     def receive(self, data: bytes) -> None:
-        """Take octets of the peer.
+        """Take octets of the peer; nothing but ``b""`` while those of an earlier call wait.
 
         Raises:
             ConnectionFault: the connection cannot go on.
         """
         reader, receiver = self.reader, self._receiver
-        reader.feed(data)
+        if not self.waits:
+            reader.feed(data)
+        self.waits = False
+        turn = _TURN if self.in_turns else math.inf
         while not receiver.terminated and (frame := reader.next_frame()) is not None:
             frame_type, flags, stream_id, payload = frame
             if self._block is not None:
@@ -207,6 +220,10 @@ class FrameFront:
             if self._block is None:
                 self._units += 1
                 receiver.frame_ended()
+            turn -= 1 if frame_type == DATA else 1 + len(payload) // _TURN_OCTETS
+            if turn <= 0:
+                self.waits = True
+                return
 
     @property
     def unfinished(self) -> int | None:

@@ -330,15 +330,21 @@ class H2Protocol(HTTPOverTCPProtocol):
 
     def bytes_received(self, data: bytes) -> None:
         """Feed octets of the peer."""
-        connection = self._connection
-        if connection.terminated or not data:
+        connection, front = self._connection, self._front
+        if connection.terminated or not (data or front.waits):
             return
+        front.in_turns = self.in_turns
         self._schedule.receiving()
         try:
-            self._front.receive(data)
+            front.receive(data)
         except ConnectionFault as fault:
             connection.terminate(fault.code, fault.message)
         self._schedule.received()
+
+    @property
+    def input_waits(self) -> bool:
+        """Whether octets of the last feed wait for their turn."""
+        return self._front.waits and not self._connection.terminated
 
     def receive_capacity(self) -> int:
         """Return how many octets the protocol wants to be fed at most now: windows pause senders, not reading."""

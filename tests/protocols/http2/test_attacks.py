@@ -343,3 +343,29 @@ def test_window_credit_is_bounded_by_the_bytes_that_came():
         peer.send(DataFrame(1, b"x" * 16384))
         peer.protocol.acknowledge(1, 10**9)
     assert updates(peer.frames(), 0) <= granted
+
+
+@pytest.mark.parametrize("cut", [None, 10, 4000])
+def test_many_frames_in_one_read_are_taken_in_turns_and_all_of_them(cut: int | None):
+    peer = server()
+    peer.protocol.in_turns = True
+    octets = b"".join([peer.headers(stream_id, REQUEST, "END_STREAM").serialize() for stream_id in range(1, 180, 2)])
+    seen: list[int] = []
+    parts = [octets] if cut is None else [octets[:cut], octets[cut:]]
+    for part in parts:
+        peer.protocol.bytes_received(part)
+        seen.append(len([event for event in peer.events() if isinstance(event, HeadersReceived)]))
+        while peer.protocol.input_waits:
+            peer.protocol.bytes_received(b"")
+            seen.append(len([event for event in peer.events() if isinstance(event, HeadersReceived)]))
+    assert sum(seen) == 90
+    assert max(seen) <= 32
+
+
+def test_input_that_waits_for_its_turn_is_dropped_with_its_connection():
+    peer = server()
+    peer.protocol.in_turns = True
+    peer.protocol.bytes_received(PingFrame(0, b"12345678").serialize() * 40)
+    assert peer.protocol.input_waits
+    peer.protocol.connection_lost()
+    assert not peer.protocol.input_waits
