@@ -6,11 +6,11 @@ the states of streams and compresses what is sent; receive credit, limits, budge
 
 from __future__ import annotations
 
+from .._priority import Priority, StreamDependency
 from ._client import H2ClientProtocol
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._factories import HTTP2ClientFactory, HTTP2ServerFactory
 from ._frames import PREFACE, is_preface_prefix
-from ._priority import Priority, StreamDependency
 from ._protocol import H2Protocol
 from ._server import H2ServerProtocol
 from ._settings import HTTP2Settings

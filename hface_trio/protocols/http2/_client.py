@@ -7,12 +7,12 @@ from typing import Self
 from ...errors import LocalProtocolError
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
+from .._fields import SectionFacts, check_request, facts_unchecked
+from .._priority import Priority, StreamDependency, format_priority
 from ._client_receiver import ClientReceiver
 from ._codes import MAXIMUM_STREAM_ID, HTTP2Setting
 from ._frames import PREFACE, pack_priority, pack_priority_update
-from ._headers import SectionFacts, check_request, facts_unchecked
 from ._outbound import prepare_section
-from ._priority import Priority, StreamDependency, format_priority
 from ._protocol import H2Protocol
 from ._settings import HTTP2Settings, first_settings
 from ._streams import Stream

@@ -11,10 +11,8 @@ from ...events import (
     TrailersReceived,
 )
 from ...models import HeaderType
-from ._codes import HTTP2ErrorCode, HTTP2Setting
-from ._compat_h2 import may_send, received_all
-from ._faults import ConnectionFault, StreamFault
-from ._headers import (
+from .._faults import ConnectionFault, StreamFault
+from .._fields import (
     MalformedSectionError,
     SectionFacts,
     check_request,
@@ -22,7 +20,9 @@ from ._headers import (
     check_trailers,
     facts_unchecked,
 )
-from ._priority import StreamDependency
+from .._priority import StreamDependency
+from ._codes import HTTP2ErrorCode, HTTP2Setting
+from ._compat_h2 import may_send, received_all
 from ._receiver import Receiver, body_mismatch, malformed
 from ._streams import Stream
 

@@ -29,8 +29,8 @@ from h2.utilities import guard_increment_window
 from hyperframe.frame import Frame
 
 from ...models import HeaderType
+from .._faults import ConnectionFault, StreamFault
 from ._codes import HTTP2ErrorCode
-from ._faults import ConnectionFault, StreamFault
 
 __all__ = ["H2Core", "H2Stream"]
 

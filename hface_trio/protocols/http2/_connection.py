@@ -12,7 +12,7 @@ from collections import deque
 from ...events import ConnectionTerminated, Event, StreamResetReceived, StreamResetSent
 from ...limits import Limits
 from .._interfaces import OutputEnd
-from ._budget import AbuseBudget
+from ._budget import FrameBudget
 from ._codes import MAXIMUM_STREAM_ID, HTTP2ErrorCode
 from ._compat_h2 import H2Core, H2Stream, is_closed
 from ._credit import ReceiveLedger
@@ -48,7 +48,7 @@ class Connection:
         self.core: H2Core = H2Core(client_side=client_side, write=self.output.write)
         self.streams: StreamTable = StreamTable(settings.remembered_streams)
         self.decoder: SectionDecoder = SectionDecoder(limits.header_section_octets, limits.header_fields)
-        self.budget: AbuseBudget = AbuseBudget(settings.abuse_tokens, settings.abuse_tokens_per_second)
+        self.budget: FrameBudget = FrameBudget(settings.abuse_tokens, settings.abuse_tokens_per_second)
         self.ledger: ReceiveLedger = ReceiveLedger(
             connection_window=connection_window(limits, settings),
             maximum_window=settings.maximum_window_octets,

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from .._faults import ConnectionFault, StreamFault
 from ._codes import DEFAULT_WINDOW, HTTP2ErrorCode
-from ._faults import ConnectionFault, StreamFault
 
 __all__ = ["ReceiveLedger", "StreamCredit"]
 

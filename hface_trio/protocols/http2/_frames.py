@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
+from .._faults import ConnectionFault
 from ._codes import (
     ALTSVC,
     FLAG_ACK,
@@ -22,7 +23,6 @@ from ._codes import (
     WINDOW_UPDATE,
     HTTP2ErrorCode,
 )
-from ._faults import ConnectionFault
 
 __all__ = ["PREFACE", "FrameReader", "is_preface_prefix"]
 

@@ -13,7 +13,9 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from ._budget import AbuseBudget
+from .._faults import ConnectionFault, StreamFault
+from .._priority import StreamDependency
+from ._budget import FrameBudget
 from ._codes import (
     ALTSVC,
     CONTINUATION,
@@ -34,9 +36,7 @@ from ._codes import (
     WINDOW_UPDATE,
     HTTP2ErrorCode,
 )
-from ._faults import ConnectionFault, StreamFault
 from ._frames import FrameReader, unpack_settings_payload
-from ._priority import StreamDependency
 
 __all__ = ["FrameFront", "FrameReceiver"]
 
@@ -161,7 +161,7 @@ class FrameFront:
         receiver: FrameReceiver,
         *,
         reader: FrameReader,
-        budget: AbuseBudget,
+        budget: FrameBudget,
         max_block_octets: float,
         max_continuations: int,
     ) -> None:

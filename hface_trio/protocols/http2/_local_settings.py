@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from .._faults import ConnectionFault
 from ._codes import DEFAULT_FRAME_OCTETS, DEFAULT_TABLE_OCTETS, DEFAULT_WINDOW, HTTP2ErrorCode, HTTP2Setting
-from ._faults import ConnectionFault
 from ._frames import pack_settings
 from ._output import Output
 

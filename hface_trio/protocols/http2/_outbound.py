@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...errors import LocalProtocolError
 from ...models import HeadersType, HeaderType
-from ._headers import MalformedSectionError, SectionFacts, facts_unchecked, normalize, protect_secrets
+from .._fields import MalformedSectionError, SectionFacts, facts_unchecked, normalize, protect_secrets
 from ._settings import HTTP2Settings
 
 __all__ = ["prepare_section"]

@@ -6,9 +6,9 @@ A peer that causes them faster than it reads them is cut off.
 
 from __future__ import annotations
 
+from .._faults import ConnectionFault
 from .._interfaces import Buffer
 from ._codes import HTTP2ErrorCode
-from ._faults import ConnectionFault
 
 __all__ = ["Output"]
 

@@ -13,19 +13,19 @@ from ...errors import ConfigurationError, LocalProtocolError
 from ...events import Event
 from ...limits import Limits, Timeouts
 from ...models import HeadersType, HTTPErrorCodes
+from .._faults import ConnectionFault
+from .._fields import check_trailers
 from .._interfaces import Buffer, HTTPOverTCPProtocol, OutputEnd, StreamCodes
+from .._priority import DEFAULT_PRIORITY, Priority, StreamDependency
 from ._codes import ERROR_CODES, MAXIMUM_STREAM_ID, STREAM_CODES, HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import may_send
 from ._connection import Connection
 from ._drain import Drain, DrainPhase
-from ._faults import ConnectionFault
 from ._frames import FrameReader
 from ._front import FrameFront
-from ._headers import check_trailers
 from ._local_settings import LocalSettings
 from ._outbound import prepare_section
 from ._pings import PingPurpose, Pings
-from ._priority import DEFAULT_PRIORITY, Priority, StreamDependency
 from ._receiver import Receiver
 from ._schedule import Schedule
 from ._settings import HTTP2Settings, check_setting, first_settings

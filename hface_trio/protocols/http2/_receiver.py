@@ -21,15 +21,15 @@ from ...events import (
     StreamResetReceived,
     UnknownFrameReceived,
 )
+from .._faults import ConnectionFault, StreamFault
+from .._fields import MalformedSectionError
+from .._priority import StreamDependency
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._connection import Connection
 from ._drain import Drain
-from ._faults import ConnectionFault, StreamFault
 from ._frames import SETTINGS_ACK, pack_ping
-from ._headers import MalformedSectionError
 from ._local_settings import LocalSettings
 from ._pings import PingPurpose, Pings
-from ._priority import StreamDependency
 from ._streams import Ending, Stream
 
 __all__ = ["Receiver"]

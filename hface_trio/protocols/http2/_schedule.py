@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 from ...limits import Timeouts
+from .._faults import ConnectionFault
 from .._interfaces import OutputEnd
 from ._codes import HTTP2ErrorCode
 from ._connection import Connection
 from ._drain import Drain, DrainPhase
-from ._faults import ConnectionFault
 from ._front import FrameFront
 from ._local_settings import LocalSettings
 from ._pings import Pings

@@ -14,8 +14,8 @@ from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
 from ...models import HeaderType
+from .._faults import ConnectionFault
 from ._codes import DEFAULT_TABLE_OCTETS, HTTP2ErrorCode
-from ._faults import ConnectionFault
 
 __all__ = ["SectionDecoder"]
 

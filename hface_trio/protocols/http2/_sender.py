@@ -12,7 +12,7 @@ from collections import deque
 from ...errors import LocalProtocolError, SendCapacityError
 from ...events import Event, SendCapacityIncreased
 from .._interfaces import Buffer
-from ._budget import AbuseBudget
+from ._budget import FrameBudget
 from ._codes import DATA, FLAG_END_STREAM, FLAG_PADDED
 from ._compat_h2 import H2Core
 from ._frames import pack_header
@@ -37,7 +37,7 @@ class DataSender:
     __slots__ = ("_blocked", "_budget", "_core", "_events", "_output", "_settings")
 
     def __init__(
-        self, *, core: H2Core, output: Output, settings: HTTP2Settings, budget: AbuseBudget, events: deque[Event]
+        self, *, core: H2Core, output: Output, settings: HTTP2Settings, budget: FrameBudget, events: deque[Event]
     ) -> None:
         self._core = core
         self._output = output

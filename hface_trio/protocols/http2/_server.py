@@ -8,13 +8,13 @@ from ...errors import LocalProtocolError, RemoteProtocolError
 from ...events import DataReceived, HeadersReceived
 from ...limits import Limits, Timeouts
 from ...models import HeadersType, HeaderType
+from .._faults import ConnectionFault
+from .._fields import check_request, check_response, facts_unchecked
+from .._priority import parse_priority
 from ._codes import HTTP2Setting
 from ._compat_h2 import may_send, may_send_head, received_all
-from ._faults import ConnectionFault
 from ._frames import PREFACE, pack_altsvc
-from ._headers import check_request, check_response, facts_unchecked
 from ._outbound import prepare_section
-from ._priority import parse_priority
 from ._protocol import H2Protocol
 from ._server_receiver import ServerReceiver
 from ._settings import HTTP2Settings

@@ -7,27 +7,45 @@ leave the connection as it is. The application hears of none of them.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Callable
 
 from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent, TrailersReceived
 from ...models import HeaderType
+from .._faults import ConnectionFault, StreamFault
+from .._fields import MalformedSectionError, SectionFacts, check_request, check_trailers, facts_unchecked, join_cookies
+from .._priority import EarlyPriorities, StreamDependency, parse_priority
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import is_closed, received_all
-from ._faults import ConnectionFault, StreamFault
-from ._headers import MalformedSectionError, SectionFacts, check_request, check_trailers, facts_unchecked, join_cookies
-from ._priority import Priority, StreamDependency, parse_priority
+from ._connection import Connection
+from ._drain import Drain
+from ._local_settings import LocalSettings
+from ._pings import Pings
 from ._receiver import Receiver, body_mismatch, malformed
 from ._streams import Ending, Stream
 
 __all__ = ["ServerReceiver"]
 
-_EARLY_PRIORITIES = 128
-
 
 class ServerReceiver(Receiver):
     """Takes the frames of a client."""
 
-    _early_priorities: OrderedDict[int, Priority] | None = None
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        local_settings: LocalSettings,
+        pings: Pings,
+        drain: Drain,
+        set_max_frame_octets: Callable[[int], None],
+    ) -> None:
+        super().__init__(
+            connection,
+            local_settings=local_settings,
+            pings=pings,
+            drain=drain,
+            set_max_frame_octets=set_max_frame_octets,
+        )
+        self._early_priorities = EarlyPriorities()
 
     def section_received(
         self, stream_id: int, block: bytes, end_stream: bool, dependency: StreamDependency | None
@@ -60,11 +78,7 @@ class ServerReceiver(Receiver):
         elif not stream_id % 2:
             self._check_not_idle(stream_id)
         elif priority is not None and self._connection.is_idle(stream_id):
-            if self._early_priorities is None:
-                self._early_priorities = OrderedDict()
-            self._early_priorities[stream_id] = priority
-            if len(self._early_priorities) > _EARLY_PRIORITIES:
-                self._early_priorities.popitem(last=False)
+            self._early_priorities.note(stream_id, priority)
 
     def _new_stream(
         self,
@@ -105,7 +119,7 @@ class ServerReceiver(Receiver):
             headers = join_cookies(headers)
         stream.method = facts.method
         stream.awaits_continue = facts.expects_continue and not end_stream
-        self._set_priority(stream, facts.priority)
+        stream.priority = self._early_priorities.of(stream.stream_id, facts.priority) or stream.priority
         stream.head_received = stream.announced = True
         connection.events.append(HeadersReceived(stream.stream_id, headers, end_stream))
 
@@ -117,12 +131,6 @@ class ServerReceiver(Receiver):
             return check_request(headers, extended_connect=extended_connect)
         except MalformedSectionError as exc:
             raise malformed(stream.stream_id, exc) from exc
-
-    def _set_priority(self, stream: Stream, field_value: bytes | None) -> None:
-        if field_value is not None:
-            stream.priority = parse_priority(field_value) or stream.priority
-        if self._early_priorities:
-            stream.priority = self._early_priorities.pop(stream.stream_id, stream.priority)
 
     def _trailers_received(self, stream: Stream, headers: list[HeaderType] | None, *, end_stream: bool) -> None:
         stream_id = stream.stream_id

@@ -10,9 +10,9 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 
+from .._priority import Priority, StreamDependency
 from ._compat_h2 import H2Stream, received_all
 from ._credit import StreamCredit
-from ._priority import Priority, StreamDependency
 
 __all__ = ["ClosedStream", "Ending", "Stream", "StreamTable"]
 

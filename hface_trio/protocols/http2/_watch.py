@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
+from .._faults import ConnectionFault
 from ._codes import HTTP2ErrorCode
-from ._faults import ConnectionFault
 
 __all__ = ["HeadWatch", "IdleWatch"]
 

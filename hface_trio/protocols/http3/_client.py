@@ -9,8 +9,8 @@ from aioquic.quic.configuration import QuicConfiguration
 from ...errors import LocalProtocolError
 from ...limits import Limits
 from ...models import AddressType, HeadersType
-from ..http2._headers import check_request
-from ..http2._priority import Priority, format_priority
+from .._fields import check_request
+from .._priority import Priority, format_priority
 from ..quic import ConnectionIdSource
 from ..quic._tickets import SessionTicketStore
 from ._client_receiver import ClientReceiver

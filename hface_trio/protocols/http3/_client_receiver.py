@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ...events import HeadersReceived, InformationalReceived
 from ...models import HeaderType
-from ..http2._headers import MalformedSectionError, SectionFacts, check_response, facts_unchecked
+from .._faults import ConnectionFault, StreamFault
+from .._fields import MalformedSectionError, SectionFacts, check_response, facts_unchecked
 from ._codes import HTTP3ErrorCode
-from ._faults import ConnectionFault, StreamFault
 from ._receiver import Receiver, body_mismatch, malformed
 from ._streams import MessagePhase, RequestStream
 

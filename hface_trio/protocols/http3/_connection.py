@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from ...events import ConnectionTerminated, Event, StreamResetReceived, StreamResetSent
 from ...limits import Limits
+from .._budget import AbuseBudget
+from .._faults import ConnectionFault, StreamFault
 from ..quic import CloseReason, QUICConnection
-from ._budget import AbuseBudget
 from ._codes import MAXIMUM_REQUEST_ID, HTTP3ErrorCode
-from ._faults import ConnectionFault, StreamFault
 from ._sections import SectionDecoder, SectionEncoder
 from ._settings import HTTP3Settings
 from ._streams import RequestStream, StreamTable
@@ -44,7 +44,9 @@ class Connection:
         self.streams: StreamTable = StreamTable()
         self.decoder: SectionDecoder = SectionDecoder(limits.header_section_octets, limits.header_fields)
         self.encoder: SectionEncoder = SectionEncoder()
-        self.budget: AbuseBudget = AbuseBudget(settings.abuse_tokens, settings.abuse_tokens_per_second)
+        self.budget: AbuseBudget = AbuseBudget(
+            settings.abuse_tokens, settings.abuse_tokens_per_second, HTTP3ErrorCode.EXCESSIVE_LOAD
+        )
         self.peer_settings: dict[int, int] | None = None
         self.goaway_received = False
         self.last_accepted_id = MAXIMUM_REQUEST_ID  # requests above it are rejected, once GOAWAY says so

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from .._faults import ConnectionFault
 from ._codes import HTTP3ErrorCode, HTTP3StreamType
 from ._connection import Connection
 from ._control_frames import ControlFrames
-from ._faults import ConnectionFault
 from ._frames import FrameParser, pack_settings, pack_varint, read_varint
 
 __all__ = ["ControlStreams", "ExtensionStreams"]

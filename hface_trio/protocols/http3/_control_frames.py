@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from ...events import GoawayReceived, SettingsReceived, StreamResetReceived
+from .._faults import ConnectionFault
 from ._codes import (
     CANCEL_PUSH,
     DATA,
@@ -22,7 +23,6 @@ from ._codes import (
     HTTP3Setting,
 )
 from ._connection import Connection
-from ._faults import ConnectionFault
 from ._frames import Payload, read_varint
 
 __all__ = ["ClientControlFrames", "ControlFrames", "ServerControlFrames"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...errors import LocalProtocolError
 from ...models import HeadersType, HeaderType
-from ..http2._headers import MalformedSectionError, SectionFacts, facts_unchecked, normalize
+from .._fields import MalformedSectionError, SectionFacts, facts_unchecked, normalize
 from ._codes import HTTP3Setting
 from ._connection import Connection
 from ._sections import section_octets

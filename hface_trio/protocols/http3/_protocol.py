@@ -16,9 +16,9 @@ from ...errors import LocalProtocolError
 from ...events import Event
 from ...limits import Limits
 from ...models import AddressType, DatagramType, HeadersType, HTTPErrorCodes
+from .._fields import check_trailers
 from .._interfaces import Buffer, HTTPOverQUICProtocol, OutputEnd, StreamCodes
-from ..http2._headers import check_trailers
-from ..http2._priority import DEFAULT_PRIORITY, Priority
+from .._priority import DEFAULT_PRIORITY, Priority
 from ..quic import ConnectionIdSource, QUICConnection, QUICErrorCode
 from ..quic._tickets import SessionTicketStore
 from ._codes import (

@@ -22,13 +22,13 @@ from ...events import (
     TrailersReceived,
 )
 from ...models import HeaderType
-from ..http2._headers import MalformedSectionError, check_trailers
+from .._faults import ConnectionFault, StreamFault
+from .._fields import MalformedSectionError, check_trailers
 from ..quic import CloseReason, HandshakeCompleted, QUICReceiver, is_unidirectional
 from ._codes import CONTROL_FRAMES, DATA, HEADERS, PUSH_PROMISE, RESERVED_FRAMES, HTTP3ErrorCode
 from ._connection import Connection
 from ._control import ControlStreams
 from ._drain import Drain
-from ._faults import ConnectionFault, StreamFault
 from ._frames import Payload, read_varint
 from ._streams import MessagePhase, RequestStream
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import pylsqpack
 
 from ...models import HeaderType
+from .._faults import ConnectionFault
 from ._codes import HTTP3ErrorCode
-from ._faults import ConnectionFault
 
 __all__ = ["SectionDecoder", "SectionEncoder", "section_octets"]
 

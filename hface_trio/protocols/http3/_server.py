@@ -7,7 +7,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from ...errors import LocalProtocolError
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
-from ..http2._headers import check_response
+from .._fields import check_response
 from ..quic import ConnectionIdSource
 from ..quic._tickets import SessionTicketStore
 from ._control import ControlStreams

@@ -7,30 +7,28 @@ its section is too large; it is malformed; it may be a replay; its body is too l
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 
 from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent
 from ...models import HeaderType
-from ..http2._headers import (
+from .._faults import ConnectionFault, StreamFault
+from .._fields import (
     MalformedSectionError,
     SectionFacts,
     check_request,
     facts_unchecked,
     join_cookies,
 )
-from ..http2._priority import Priority, parse_priority
+from .._priority import EarlyPriorities, parse_priority
 from ._codes import HEADERS, HTTP3ErrorCode
 from ._connection import Connection
 from ._control import ControlStreams
 from ._drain import Drain
-from ._faults import ConnectionFault, StreamFault
 from ._frames import pack_frame
 from ._receiver import Receiver, body_mismatch, malformed
 from ._streams import MessagePhase, RequestStream
 
 __all__ = ["ServerReceiver"]
 
-_EARLY_PRIORITIES = 128
 _SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 
 
@@ -42,7 +40,7 @@ class ServerReceiver(Receiver):
     ) -> None:
         super().__init__(connection, control, drain)
         self._request_head_seconds = request_head_seconds
-        self._early_priorities: OrderedDict[int, Priority] | None = None
+        self._early_priorities = EarlyPriorities()
 
     def head_deadline(self) -> float:
         """Return when the oldest unfinished request head has taken too long."""
@@ -71,11 +69,7 @@ class ServerReceiver(Receiver):
         if priority is not None and (stream is None or not stream.announced):
             if stream is None and stream_id < self._connection.streams.next_unseen_id:
                 return
-            if self._early_priorities is None:
-                self._early_priorities = OrderedDict()
-            self._early_priorities[stream_id] = priority
-            if len(self._early_priorities) > _EARLY_PRIORITIES:
-                self._early_priorities.popitem(last=False)
+            self._early_priorities.note(stream_id, priority)
 
     def _begin(self, stream_id: int) -> RequestStream | None:
         connection = self._connection
@@ -108,10 +102,7 @@ class ServerReceiver(Receiver):
             headers = join_cookies(headers)
         stream.tunnel = facts.method == b"CONNECT"
         stream.awaits_continue = facts.expects_continue and not last
-        if facts.priority is not None:
-            stream.priority = parse_priority(facts.priority) or stream.priority
-        if self._early_priorities:
-            stream.priority = self._early_priorities.pop(stream.stream_id, stream.priority)
+        stream.priority = self._early_priorities.of(stream.stream_id, facts.priority) or stream.priority
         stream.announced = True
         stream.phase = MessagePhase.ENDED if last else MessagePhase.BODY
         connection.events.append(HeadersReceived(stream.stream_id, headers, last))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from ...models import HeaderType
-from ..http2._priority import Priority
+from .._priority import Priority
 from ._frames import FrameParser, FrameSink
 
 __all__ = ["MessagePhase", "RequestStream", "StreamTable"]

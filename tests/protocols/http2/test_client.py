@@ -26,6 +26,7 @@ from hface_trio.events import (
 from hface_trio.limits import Limits
 from hface_trio.protocols.http2 import HTTP2Settings, StreamDependency
 
+from ..test_fields import BAD_REQUESTS, EXTENDED
 from .raw_peer import (
     POST,
     REQUEST,
@@ -39,7 +40,6 @@ from .raw_peer import (
     raw_frame,
     resets,
 )
-from .test_headers import BAD_REQUESTS, EXTENDED
 
 PROTOCOL_ERROR = 1
 REFUSED_STREAM = 7

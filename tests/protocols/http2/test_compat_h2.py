@@ -14,8 +14,8 @@ from h2.settings import SettingCodes
 from h2.stream import H2Stream, StreamInputs, StreamState
 from hpack.table import HeaderTable
 
+from hface_trio.protocols._faults import ConnectionFault, StreamFault
 from hface_trio.protocols.http2._compat_h2 import H2Core, is_closed, may_send, may_send_head, received_all
-from hface_trio.protocols.http2._faults import ConnectionFault, StreamFault
 
 from .raw_peer import REQUEST, RESPONSE
 

@@ -9,6 +9,7 @@ from hface_trio.events import DataReceived, HeadersReceived, InformationalReceiv
 from hface_trio.limits import Limits
 from hface_trio.protocols.http2 import HTTP2Settings
 
+from ..test_fields import BAD_REQUESTS, BAD_RESPONSES, BAD_TRAILERS, EXTENDED
 from .raw_peer import (
     POST,
     REQUEST,
@@ -22,7 +23,6 @@ from .raw_peer import (
     resets,
     server,
 )
-from .test_headers import BAD_REQUESTS, BAD_RESPONSES, BAD_TRAILERS, EXTENDED
 
 PROTOCOL_ERROR = 1
 ENHANCE_YOUR_CALM = 11

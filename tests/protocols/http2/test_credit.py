@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hface_trio.limits import Limits
+from hface_trio.protocols._faults import ConnectionFault, StreamFault
 from hface_trio.protocols.http2 import HTTP2Settings
 from hface_trio.protocols.http2._credit import ReceiveLedger, StreamCredit
-from hface_trio.protocols.http2._faults import ConnectionFault, StreamFault
 
 from .raw_peer import POST, RESPONSE, RawPeer, body, data_frame, server, updates
 

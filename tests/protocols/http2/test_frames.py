@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from hface_trio.protocols._faults import ConnectionFault
 from hface_trio.protocols.http2 import PREFACE, is_preface_prefix
-from hface_trio.protocols.http2._faults import ConnectionFault
 from hface_trio.protocols.http2._frames import FrameReader, pack_frame
 
 from .raw_peer import raw_frame

@@ -9,7 +9,7 @@ from hpack import Encoder, NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hface_trio.protocols.http2._faults import ConnectionFault
+from hface_trio.protocols._faults import ConnectionFault
 from hface_trio.protocols.http2._sections import SectionDecoder
 
 FIELDS = [(b":method", b"GET"), (b":path", b"/x"), (b"a", b"b"), (b"a", b"b"), (b"cookie", b"secret")]

@@ -24,6 +24,7 @@ from hface_trio.protocols.http2 import (
     Priority,
 )
 
+from ..test_fields import BAD_RESPONSES, BAD_TRAILERS
 from .raw_peer import (
     POST,
     REQUEST,
@@ -36,7 +37,6 @@ from .raw_peer import (
     resets,
     server,
 )
-from .test_headers import BAD_RESPONSES, BAD_TRAILERS
 
 
 def requested(fields=REQUEST, *, end_stream: bool = True, **arguments) -> RawPeer:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from hface_trio.events import DataReceived, Event, StreamEvent
 from hface_trio.limits import Limits
+from hface_trio.protocols._faults import ConnectionFault
 from hface_trio.protocols.http3 import HTTP3Settings
 from hface_trio.protocols.http3._connection import Connection
 from hface_trio.protocols.http3._control import ControlStreams
 from hface_trio.protocols.http3._control_frames import ServerControlFrames
 from hface_trio.protocols.http3._drain import Drain
-from hface_trio.protocols.http3._faults import ConnectionFault
 from hface_trio.protocols.http3._frames import pack_frame, pack_varint, read_varint
 from hface_trio.protocols.http3._sections import SectionDecoder, SectionEncoder, count_fields
 from hface_trio.protocols.http3._server_receiver import ServerReceiver

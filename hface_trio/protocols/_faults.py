@@ -1,7 +1,7 @@
 """What a peer did wrong, on its way from where it was seen to where it is answered.
 
-Both exceptions stay inside this package: a stream fault becomes RESET_STREAM, STOP_SENDING and an event, a connection
-fault CONNECTION_CLOSE (RFC 9114 §8).
+Both exceptions stay inside this package. A stream fault ends its stream, with RST_STREAM (RFC 9113 §5.4) or RESET_STREAM and
+STOP_SENDING (RFC 9114 §8), and becomes an event; a connection fault ends the connection, with GOAWAY or CONNECTION_CLOSE.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ class ConnectionFault(Exception):  # noqa: N818  # an exception that is not an e
     """The connection cannot go on.
 
     Args:
-        code: the code for CONNECTION_CLOSE.
-        message: the reason, for a person; it travels as the reason phrase.
+        code: the code to tell the peer.
+        message: the reason, for a person; it travels as GOAWAY's additional data or as the reason phrase.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -28,7 +28,7 @@ class StreamFault(Exception):  # noqa: N818
 
     Args:
         stream_id: the stream.
-        code: the code for RESET_STREAM and STOP_SENDING.
+        code: the code to reset it with.
         message: the reason, for a person.
     """
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from hface_trio.protocols._priority import format_priority, parse_priority
 from hface_trio.protocols.http2 import Priority
-from hface_trio.protocols.http2._priority import format_priority, parse_priority
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,17 @@ import pytest
 from hpack import NeverIndexedHeaderTuple
 
 from hface_trio.errors import LocalProtocolError
-from hface_trio.protocols.http2 import HTTP2Settings
-from hface_trio.protocols.http2._headers import (
+from hface_trio.protocols._fields import (
     MalformedSectionError,
     check_request,
     check_response,
     check_trailers,
     join_cookies,
 )
+from hface_trio.protocols.http2 import HTTP2Settings
 from hface_trio.protocols.http2._outbound import prepare_section
 
-from .raw_peer import REQUEST
+from .http2.raw_peer import REQUEST
 
 CONNECT = [(b":method", b"CONNECT"), (b":authority", b"example.test:443")]
 EXTENDED = [

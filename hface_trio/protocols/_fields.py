@@ -12,7 +12,7 @@ from typing import Final
 
 from hpack import NeverIndexedHeaderTuple
 
-from ...models import HeadersType, HeaderType
+from ..models import HeadersType, HeaderType
 
 __all__ = ["MalformedSectionError", "SectionFacts", "check_request", "check_response", "check_trailers"]
 

@@ -1,13 +1,12 @@
 """The token budget of a connection for what brings no exchange forward.
 
-A token is spent for each reset by either side, for frames of unknown types, empty DATA, PRIORITY_UPDATE, refused streams and
-the like. Tokens come back with time, and one with every completed exchange, so that a client that cancels much but also
+A token is spent for each useless act of the peer: resets by either side, empty DATA, frames of unknown types, refused streams
+and the like. Tokens come back with time, and one with every completed exchange, so that a client that cancels much but also
 finishes much is not taken for an attacker however fast it is. Once they are spent, the connection ends.
 """
 
 from __future__ import annotations
 
-from ._codes import HTTP3ErrorCode
 from ._faults import ConnectionFault
 
 __all__ = ["AbuseBudget"]
@@ -19,14 +18,16 @@ class AbuseBudget:
     Args:
         tokens: the most there can be, and what there is at first.
         tokens_per_second: how many come back.
+        code: with what the connection ends.
     """
 
-    __slots__ = ("_maximum", "_now", "_per_second", "tokens")
+    __slots__ = ("_code", "_maximum", "_now", "_per_second", "tokens")
 
-    def __init__(self, tokens: float, tokens_per_second: float) -> None:
+    def __init__(self, tokens: float, tokens_per_second: float, code: int) -> None:
         self.tokens: float = tokens
         self._maximum = tokens
         self._per_second = tokens_per_second
+        self._code = code
         self._now: float | None = None
 
     def clock(self, now: float) -> None:
@@ -35,15 +36,15 @@ class AbuseBudget:
             self.tokens = min(self._maximum, self.tokens + (now - self._now) * self._per_second)
         self._now = now
 
-    def spend(self, what: str) -> None:
-        """Take a token.
+    def spend(self, what: str, tokens: float = 1) -> None:
+        """Take tokens.
 
         Raises:
             ConnectionFault: there are none left.
         """
-        self.tokens -= 1
+        self.tokens -= tokens
         if self.tokens < 0:
-            raise ConnectionFault(HTTP3ErrorCode.EXCESSIVE_LOAD, f"too much without progress, last {what}")
+            raise ConnectionFault(self._code, f"too much without progress, last {what}")
 
     def exchange_completed(self) -> None:
         """Give back a token."""

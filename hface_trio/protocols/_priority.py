@@ -6,10 +6,12 @@ members of the dictionary (RFC 8941 §3.2) have to be well-formed and are skippe
 
 from __future__ import annotations
 
+import functools
 import re
+from collections import OrderedDict
 from typing import Final, NamedTuple
 
-__all__ = ["DEFAULT_PRIORITY", "Priority", "StreamDependency"]
+__all__ = ["DEFAULT_PRIORITY", "EarlyPriorities", "Priority", "StreamDependency"]
 
 
 class Priority(NamedTuple):
@@ -40,6 +42,35 @@ class StreamDependency(NamedTuple):
 
 DEFAULT_PRIORITY: Final = Priority()
 
+
+class EarlyPriorities:
+    """Priorities that came before their streams (RFC 9218 §7): the latest of each of a bounded number."""
+
+    __slots__ = ("_by_stream",)
+
+    _MAXIMUM = 128
+
+    def __init__(self) -> None:
+        self._by_stream: OrderedDict[int, Priority] | None = None  # few connections ever have one
+
+    def __len__(self) -> int:
+        return 0 if self._by_stream is None else len(self._by_stream)
+
+    def note(self, stream_id: int, priority: Priority) -> None:
+        """Keep the priority of a stream."""
+        if self._by_stream is None:
+            self._by_stream = OrderedDict()
+        self._by_stream[stream_id] = priority
+        if len(self._by_stream) > self._MAXIMUM:
+            self._by_stream.popitem(last=False)
+
+    def of(self, stream_id: int, field_value: bytes | None) -> Priority | None:
+        """Return the priority that a new stream has: what came before it goes above what its ``priority`` field says."""
+        if self._by_stream and (early := self._by_stream.pop(stream_id, None)) is not None:
+            return early
+        return None if field_value is None else parse_priority(field_value)
+
+
 _STRING = rb'"(?:[ !#-\[\]-~]|\\["\\])*"'
 _BARE_ITEM = (
     rb"-?[0-9]{1,15}(?:\.[0-9]{1,3})?|"
@@ -63,6 +94,7 @@ _MEMBER = re.compile(
 _MAXIMUM_OCTETS: Final = 1024
 
 
+@functools.lru_cache(256)
 def parse_priority(value: bytes) -> Priority | None:
     """Parse the value of a ``priority`` field or PRIORITY_UPDATE frame.
 
