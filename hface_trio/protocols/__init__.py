@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._interfaces import (
     ALPNHTTPFactory,
     Buffer,
@@ -18,6 +20,9 @@ from ._registry import EngineGroup, ProtocolRegistry, protocol_registry
 from .http1 import HTTP1ClientFactory, HTTP1ServerFactory
 from .http2 import HTTP2ClientFactory, HTTP2ServerFactory
 
+if TYPE_CHECKING:
+    from .http3 import HTTP3ClientFactory, HTTP3ServerFactory
+
 __all__ = [
     "ALPNHTTPFactory",
     "Buffer",
@@ -26,6 +31,8 @@ __all__ = [
     "HTTP1ServerFactory",
     "HTTP2ClientFactory",
     "HTTP2ServerFactory",
+    "HTTP3ClientFactory",
+    "HTTP3ServerFactory",
     "HTTPOverQUICClientFactory",
     "HTTPOverQUICProtocol",
     "HTTPOverQUICServerFactory",
@@ -37,3 +44,14 @@ __all__ = [
     "ProtocolRegistry",
     "protocol_registry",
 ]
+
+_HTTP3_NAMES = frozenset({"HTTP3ClientFactory", "HTTP3ServerFactory"})
+
+
+def __getattr__(name: str) -> Any:
+    """Import HTTP/3 when it is asked for: QUIC and its cryptography take as long to import as all the rest."""
+    if name not in _HTTP3_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import http3  # noqa: PLC0415
+
+    return getattr(http3, name)

@@ -23,6 +23,8 @@ _BUILTIN_ENGINES: dict[str, dict[str, str]] = {
     "http1_clients": {"h11": "hface_trio.protocols.http1:H11ClientProtocol"},
     "http2_servers": {"h2": "hface_trio.protocols.http2:H2ServerProtocol"},
     "http2_clients": {"h2": "hface_trio.protocols.http2:H2ClientProtocol"},
+    "http3_servers": {"aioquic": "hface_trio.protocols.http3:H3ServerProtocol"},
+    "http3_clients": {"aioquic": "hface_trio.protocols.http3:H3ClientProtocol"},
 }
 
 
@@ -53,7 +55,7 @@ class EngineGroup:
 
         Returns:
             What makes a protocol: called with the keyword arguments ``secure``, ``limits`` and ``timeouts``
-            (versions over TCP).
+            (versions over TCP), or with those of :class:`~.http3.H3ServerProtocol` and :class:`~.http3.H3ClientProtocol`.
 
         Raises:
             ConfigurationError: there is no engine of this name (the message lists those there are), or it cannot be

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ...limits import Limits, Timeouts
 from ...models import AddressType, ClientTLSConfig, ServerTLSConfig
 from .._interfaces import HTTPOverQUICClientFactory, HTTPOverQUICServerFactory
+from .._registry import protocol_registry
 from ..quic import ConnectionIdSource, RandomConnectionIdSource, client_configuration, server_configuration
 from ..quic._tickets import SessionTicketStore
-from ._client import H3ClientProtocol
-from ._server import H3ServerProtocol
 from ._settings import HTTP3Settings, quic_settings
+
+if TYPE_CHECKING:
+    from ._client import H3ClientProtocol
+    from ._server import H3ServerProtocol
 
 __all__ = ["HTTP3ClientFactory", "HTTP3ServerFactory"]
 
@@ -29,9 +33,10 @@ class HTTP3ServerFactory(HTTPOverQUICServerFactory):
         settings: options of HTTP/3, those of QUIC with them.
         connection_id_source: makes connection ids; random ones by default.
         session_tickets: where tickets are kept; without it nothing is resumed.
+        engine: name of the engine, as ``protocol_registry.http3_servers`` lists it.
 
     Raises:
-        ConfigurationError: something that ``tls_config`` or ``settings`` name cannot be used.
+        ConfigurationError: there is no such engine, or something that ``tls_config`` or ``settings`` name cannot be used.
     """
 
     def __init__(
@@ -43,7 +48,9 @@ class HTTP3ServerFactory(HTTPOverQUICServerFactory):
         *,
         connection_id_source: ConnectionIdSource | None = None,
         session_tickets: SessionTicketStore | None = None,
+        engine: str = "aioquic",
     ) -> None:
+        self._protocol: Callable[..., H3ServerProtocol] = protocol_registry.http3_servers.load(engine)
         self._limits = limits or Limits()
         self._timeouts = timeouts
         self._settings = settings or HTTP3Settings()
@@ -74,7 +81,7 @@ class HTTP3ServerFactory(HTTPOverQUICServerFactory):
         retry_source_connection_id: bytes | None = None,
     ) -> H3ServerProtocol:
         """Make the protocol of a new connection."""
-        return H3ServerProtocol(
+        return self._protocol(
             configuration=self._configuration,
             connection_id_source=self._source,
             limits=self._limits,
@@ -95,9 +102,10 @@ class HTTP3ClientFactory(HTTPOverQUICClientFactory):
         settings: options of HTTP/3, those of QUIC with them.
         connection_id_source: makes connection ids; random ones by default.
         session_tickets: where tickets are kept; without it nothing is resumed.
+        engine: name of the engine, as ``protocol_registry.http3_clients`` lists it.
 
     Raises:
-        ConfigurationError: something that ``tls_config`` or ``settings`` name cannot be used.
+        ConfigurationError: there is no such engine, or something that ``tls_config`` or ``settings`` name cannot be used.
     """
 
     def __init__(
@@ -108,7 +116,9 @@ class HTTP3ClientFactory(HTTPOverQUICClientFactory):
         *,
         connection_id_source: ConnectionIdSource | None = None,
         session_tickets: SessionTicketStore | None = None,
+        engine: str = "aioquic",
     ) -> None:
+        self._protocol: Callable[..., H3ClientProtocol] = protocol_registry.http3_clients.load(engine)
         self._limits = limits or Limits()
         self._settings = settings or HTTP3Settings()
         self._source = connection_id_source or RandomConnectionIdSource()
@@ -136,7 +146,7 @@ class HTTP3ClientFactory(HTTPOverQUICClientFactory):
         ticket = None if self._session_tickets is None else self._session_tickets.take_for(server_name)
         if ticket is not None and not self._settings.quic.early_data:
             ticket = dataclasses.replace(ticket, max_early_data_size=None)
-        return H3ClientProtocol(
+        return self._protocol(
             configuration=dataclasses.replace(self._configuration, server_name=server_name, session_ticket=ticket),
             connection_id_source=self._source,
             remote_address=remote_address,

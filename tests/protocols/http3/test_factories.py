@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from hface_trio import protocols
 from hface_trio.errors import ConfigurationError, LocalProtocolError
 from hface_trio.events import ConnectionTerminated, HeadersReceived, SettingsReceived
 from hface_trio.limits import Limits
 from hface_trio.models import ClientTLSConfig, ServerTLSConfig
-from hface_trio.protocols import OutputEnd
+from hface_trio.protocols import OutputEnd, protocol_registry
 from hface_trio.protocols.http3 import (
+    H3ClientProtocol,
+    H3ServerProtocol,
     HTTP3ClientFactory,
     HTTP3ErrorCode,
     HTTP3ServerFactory,
@@ -175,3 +178,21 @@ def test_early_requests_are_marked_and_unsafe_ones_answered_425():
     heads = {e.stream_id: e.headers[0] for e in events_of(net.client) if isinstance(e, HeadersReceived)}
     assert heads == {safe: (b":status", b"200"), unsafe: (b":status", b"425")}
     assert HTTP3ErrorCode.NO_ERROR == 0x100
+
+
+def test_the_factories_are_exported_beside_those_of_other_versions():
+    assert protocols.HTTP3ServerFactory is HTTP3ServerFactory
+    assert protocols.HTTP3ClientFactory is HTTP3ClientFactory
+    assert not hasattr(protocols, "HTTP3Factory")
+
+
+def test_the_engines_are_known_by_name():
+    assert protocol_registry.http3_servers.load("aioquic") is H3ServerProtocol
+    assert protocol_registry.http3_clients.load("aioquic") is H3ClientProtocol
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(ConfigurationError, match="no engine 'other'"):
+        HTTP3ServerFactory(server_tls(), engine="other")
+    with pytest.raises(ConfigurationError, match="no engine 'other'"):
+        HTTP3ClientFactory(client_tls(), engine="other")
