@@ -38,6 +38,7 @@ _SPECIAL: Final = _CONNECTION_SPECIFIC | {b"content-length", b"cookie", b"expect
 _REQUEST_PSEUDO: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 _RESPONSE_PSEUDO: Final = frozenset({b":status"})
 _NO_PSEUDO: Final[frozenset[bytes]] = frozenset()
+_FIELD_OVERHEAD: Final = 32
 _SHORT_COOKIE_OCTETS: Final = 20  # so short a secret could be guessed from the lengths of compressed sections
 
 
@@ -199,6 +200,19 @@ def protect_secrets(headers: HeadersType, never_indexed: frozenset[bytes]) -> li
         else field
         for field in headers
     ]
+
+
+def is_never_indexed(field: HeaderType) -> bool:
+    """Whether a field must stay out of compression tables."""
+    return isinstance(field, NeverIndexedHeaderTuple)
+
+
+def section_octets(fields: list[HeaderType]) -> int:
+    """Return the size of a section as limits count it (RFC 9113 §6.5.2, RFC 9114 §4.2.2)."""
+    octets = _FIELD_OVERHEAD * len(fields)
+    for field in fields:
+        octets += len(field[0]) + len(field[1])
+    return octets
 
 
 def _same_kind(field: HeaderType, name: bytes, value: bytes) -> HeaderType:

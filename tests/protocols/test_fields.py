@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hpack import NeverIndexedHeaderTuple
 
-from hface_trio.errors import LocalProtocolError
 from hface_trio.protocols._fields import (
     MalformedSectionError,
     check_request,
@@ -13,8 +11,6 @@ from hface_trio.protocols._fields import (
     check_trailers,
     join_cookies,
 )
-from hface_trio.protocols.http2 import HTTP2Settings
-from hface_trio.protocols.http2._outbound import prepare_section
 
 from .http2.raw_peer import REQUEST
 
@@ -156,54 +152,3 @@ def test_content_length_of_connect_counts_for_nothing():
 def test_cookies_are_joined_where_the_first_stood():
     section = [(b"a", b"1"), (b"cookie", b"x=1"), (b"b", b"2"), (b"cookie", b"y=2")]
     assert join_cookies(section) == [(b"a", b"1"), (b"cookie", b"x=1; y=2"), (b"b", b"2")]
-
-
-@pytest.mark.parametrize("field", [(b"a", b"b\r\nc: d"), (b"a", b"b\0"), (b"a b", b"c"), (b"te", b"gzip")])
-def test_outbound_section_is_checked(field):
-    with pytest.raises(LocalProtocolError):
-        prepare_section([*REQUEST, field], HTTP2Settings(), check_request)
-
-
-def test_outbound_text_is_refused():
-    with pytest.raises(LocalProtocolError):
-        prepare_section([*REQUEST, ("a", "b")], HTTP2Settings(), check_request)  # type: ignore[list-item]
-
-
-def test_outbound_section_is_brought_into_form():
-    headers = [*REQUEST, (b"Accept", b" */* "), (b"Connection", b"close"), (b"transfer-encoding", b"chunked")]
-    fields, _ = prepare_section(headers, HTTP2Settings(), check_request)
-    assert fields == [*REQUEST, (b"accept", b"*/*")]
-
-
-def test_outbound_section_is_left_alone_on_request():
-    settings = HTTP2Settings(normalize_outbound_headers=False)
-    with pytest.raises(LocalProtocolError):
-        prepare_section([*REQUEST, (b"connection", b"close")], settings, check_request)
-    settings = HTTP2Settings(normalize_outbound_headers=False, validate_outbound_headers=False)
-    fields, _ = prepare_section([*REQUEST, (b"Connection", b"close")], settings, check_request)
-    assert fields[-1] == (b"Connection", b"close")
-
-
-@pytest.mark.parametrize(
-    ("field", "secret"),
-    [
-        ((b"authorization", b"x"), True),
-        ((b"proxy-authorization", b"x"), True),
-        ((b"set-cookie", b"a=b"), True),
-        ((b"cookie", b"a=b"), True),
-        ((b"cookie", b"a=" + b"b" * 40), False),
-        ((b"accept", b"x"), False),
-        (NeverIndexedHeaderTuple(b"x", b"y"), True),
-        (NeverIndexedHeaderTuple(b"X", b"y "), True),
-    ],
-)
-def test_secrets_are_never_indexed(field, secret):
-    fields, _ = prepare_section([*REQUEST, field], HTTP2Settings(), check_request)
-    assert isinstance(fields[-1], NeverIndexedHeaderTuple) is secret
-
-
-def test_cookies_are_split_on_request():
-    fields, _ = prepare_section(
-        [*REQUEST, (b"cookie", b"a=1; b=2")], HTTP2Settings(split_outbound_cookies=True), check_request
-    )
-    assert fields[-2:] == [(b"cookie", b"a=1"), (b"cookie", b"b=2")]

@@ -12,7 +12,6 @@ from .._priority import Priority, StreamDependency, format_priority
 from ._client_receiver import ClientReceiver
 from ._codes import MAXIMUM_STREAM_ID, HTTP2Setting
 from ._frames import PREFACE, pack_priority, pack_priority_update
-from ._outbound import prepare_section
 from ._protocol import H2Protocol
 from ._settings import HTTP2Settings, first_settings
 from ._streams import Stream
@@ -99,12 +98,13 @@ class H2ClientProtocol(H2Protocol):
         """
         if stream_id != self.get_available_stream_id():
             raise LocalProtocolError(f"stream {stream_id} is not the next to be opened", stream_id=stream_id)
-        fields, facts = prepare_section(headers, self._settings, check_request)
+        section = self._prepare(headers, check_request)
+        facts = section.facts
         if facts.protocol is not None and not self._peer_takes_extended_connect():
             raise LocalProtocolError("the server does not take extended CONNECT", stream_id=stream_id)
         connection = self._connection
         stream = connection.begin_stream(stream_id, connection.core.begin_own_stream(stream_id), initiated_here=True)
-        connection.core.send_section(stream.state, fields, end_stream=end_stream)
+        connection.core.send_section(stream.state, section, end_stream=end_stream)
         _note_request(stream, facts)
         self._schedule.settle()
 

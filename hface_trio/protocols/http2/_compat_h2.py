@@ -26,11 +26,15 @@ from h2.exceptions import FlowControlError, H2Error, InvalidSettingsValueError, 
 from h2.settings import SettingCodes
 from h2.stream import H2Stream, StreamInputs, StreamState
 from h2.utilities import guard_increment_window
+from hpack import Encoder
 from hyperframe.frame import Frame
 
 from ...models import HeaderType
 from .._faults import ConnectionFault, StreamFault
-from ._codes import HTTP2ErrorCode
+from .._outbound import OutboundSection
+from ._codes import CONTINUATION, FLAG_END_HEADERS, FLAG_END_STREAM, HEADERS, HTTP2ErrorCode
+from ._encoder import SectionEncoder
+from ._frames import pack_frame
 
 __all__ = ["H2Core", "H2Stream"]
 
@@ -38,6 +42,27 @@ _SENDING = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_REMOTE})
 _SENDING_HEAD = _SENDING | {StreamState.RESERVED_LOCAL}
 _RECEIVED_ALL = frozenset({StreamState.HALF_CLOSED_REMOTE, StreamState.CLOSED})
 _KEPT_SETTINGS = frozenset(int(code) for code in SettingCodes)
+
+
+class _Encoder(Encoder):
+    """What ``h2`` takes for its encoder, where it still sends sections by itself."""
+
+    def __init__(self, sections: SectionEncoder) -> None:
+        super().__init__()
+        self._sections = sections
+
+    @property
+    def header_table_size(self) -> int:
+        """The size of the dynamic table."""
+        return self._sections.table_octets
+
+    @header_table_size.setter
+    def header_table_size(self, value: int) -> None:
+        self._sections.resize(value)
+
+    def encode(self, headers: Iterable[HeaderType], huffman: bool = True) -> bytes:  # type: ignore[override]
+        """Encode a section."""
+        return self._sections.encode(headers)
 
 
 class H2Core(H2Connection):
@@ -61,6 +86,8 @@ class H2Core(H2Connection):
             )
         )
         self._write = write
+        self.sections = SectionEncoder()
+        self.encoder = _Encoder(self.sections)
 
     def _prepare_for_sending(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
@@ -176,16 +203,36 @@ class H2Core(H2Connection):
             self._acknowledge_settings()
         except ProtocolError as exc:
             raise ConnectionFault(int(exc.error_code), str(exc)) from exc
-        # Of many changes between two sections only the smallest and the last have to be signalled (RFC 7541 §4.2).
-        changes = self.encoder.table_size_changes
-        if len(changes) > 2:
-            self.encoder.table_size_changes = [min(changes), changes[-1]]
 
     # What is sent. The caller has looked at the state, so that nothing here fails half-way.
 
-    def send_section(self, stream: H2Stream, headers: Iterable[HeaderType], *, end_stream: bool) -> None:
-        """Send a head, interim head or trailers."""
-        self._prepare_for_sending(stream.send_headers(headers, self.encoder, end_stream))
+    def send_section(self, stream: H2Stream, section: OutboundSection, *, end_stream: bool) -> None:
+        """Send a head or trailers."""
+        machine = stream.state_machine
+        machine.process_input(StreamInputs.SEND_HEADERS)
+        self._send_block(stream.stream_id, self.sections.encode_section(section), FLAG_END_STREAM if end_stream else 0)
+        if end_stream:
+            self._end_sending(stream)
+
+    def send_interim_section(self, stream: H2Stream, section: OutboundSection) -> None:
+        """Send an interim head."""
+        stream.state_machine.process_input(StreamInputs.SEND_INFORMATIONAL_HEADERS)
+        self._send_block(stream.stream_id, self.sections.encode_section(section), 0)
+
+    def _send_block(self, stream_id: int, block: bytes, flags: int) -> None:
+        largest = self.max_outbound_frame_size
+        if len(block) <= largest:
+            self._write(pack_frame(HEADERS, flags | FLAG_END_HEADERS, stream_id, block))
+            return
+        self._write(pack_frame(HEADERS, flags, stream_id, block[:largest]))
+        for start in range(largest, len(block), largest):
+            fragment = block[start : start + largest]
+            last = FLAG_END_HEADERS if start + largest >= len(block) else 0
+            self._write(pack_frame(CONTINUATION, last, stream_id, fragment))
+
+    @staticmethod
+    def _end_sending(stream: H2Stream) -> None:
+        stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
 
     def enter_data(self, stream: H2Stream, flow_octets: int, *, end_stream: bool) -> None:
         """Enter a DATA frame that is being sent; it is written by the caller, uncopied."""

@@ -16,6 +16,7 @@ from ...models import HeadersType, HTTPErrorCodes
 from .._faults import ConnectionFault
 from .._fields import check_trailers
 from .._interfaces import Buffer, HTTPOverTCPProtocol, OutputEnd, StreamCodes
+from .._outbound import SectionPreparer
 from .._priority import DEFAULT_PRIORITY, Priority, StreamDependency
 from ._codes import ERROR_CODES, MAXIMUM_STREAM_ID, STREAM_CODES, HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import may_send
@@ -24,7 +25,6 @@ from ._drain import Drain, DrainPhase
 from ._frames import FrameReader
 from ._front import FrameFront
 from ._local_settings import LocalSettings
-from ._outbound import prepare_section
 from ._pings import PingPurpose, Pings
 from ._receiver import Receiver
 from ._schedule import Schedule
@@ -64,6 +64,12 @@ class H2Protocol(HTTPOverTCPProtocol):
         self._settings = settings
         self._connection = connection = Connection(client_side=client_side, limits=limits, settings=settings)
         self._streams = connection.streams
+        self._prepare = SectionPreparer(
+            normalized=settings.normalize_outbound_headers,
+            checked=settings.validate_outbound_headers,
+            split_cookies=settings.split_outbound_cookies,
+            never_indexed=settings.never_indexed,
+        ).prepare
         self._local_settings = LocalSettings(connection.output, settings.settings_timeout_seconds)
         self._pings = Pings(connection.output, settings)
         self._drain = Drain(connection, self._pings)
@@ -231,9 +237,9 @@ class H2Protocol(HTTPOverTCPProtocol):
     def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
         """Send a trailer section and end the sending side of the stream."""
         stream = self._sending(stream_id)
-        fields, _ = prepare_section(headers, self._settings, check_trailers)
-        if fields:
-            self._connection.core.send_section(stream.state, fields, end_stream=True)
+        section = self._prepare(headers, check_trailers)
+        if section.fields:
+            self._connection.core.send_section(stream.state, section, end_stream=True)
         else:
             self._connection.sender.submit(stream, b"", end_stream=True, pad_length=None)
         self._sending_ended(stream)

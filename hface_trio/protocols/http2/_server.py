@@ -14,7 +14,6 @@ from .._priority import parse_priority
 from ._codes import HTTP2Setting
 from ._compat_h2 import may_send, may_send_head, received_all
 from ._frames import PREFACE, pack_altsvc
-from ._outbound import prepare_section
 from ._protocol import H2Protocol
 from ._server_receiver import ServerReceiver
 from ._settings import HTTP2Settings
@@ -120,10 +119,10 @@ class H2ServerProtocol(H2Protocol):
             LocalProtocolError: the section is malformed, or the stream does not take one now.
         """
         stream = self._awaiting_head(stream_id)
-        fields, facts = prepare_section(headers, self._settings, check_response)
-        if 100 <= facts.status < 200:
+        section = self._prepare(headers, check_response)
+        if 100 <= section.facts.status < 200:
             raise LocalProtocolError("an interim response is no final one", stream_id=stream_id)
-        self._connection.core.send_section(stream.state, fields, end_stream=end_stream)
+        self._connection.core.send_section(stream.state, section, end_stream=end_stream)
         stream.head_sent = True
         if end_stream:
             self._sending_ended(stream)
@@ -135,10 +134,10 @@ class H2ServerProtocol(H2Protocol):
             LocalProtocolError: the section is malformed, or the stream does not take one now.
         """
         stream = self._awaiting_head(stream_id)
-        fields, facts = prepare_section(headers, self._settings, check_response)
-        if not 100 <= facts.status < 200 or not may_send(stream.state):
+        section = self._prepare(headers, check_response)
+        if not 100 <= section.facts.status < 200 or not may_send(stream.state):
             raise LocalProtocolError("not an interim response, or not on this stream", stream_id=stream_id)
-        self._connection.core.send_section(stream.state, fields, end_stream=False)
+        self._connection.core.send_interim_section(stream.state, section)
 
     def submit_continue(self, stream_id: int) -> None:
         """Send 100 (Continue) if the client holds its body back for it; harmless otherwise."""
@@ -147,7 +146,8 @@ class H2ServerProtocol(H2Protocol):
             return
         stream.awaits_continue = False
         if not stream.head_sent and not stream.received_octets and not received_all(stream.state):
-            self._connection.core.send_section(stream.state, [(b":status", b"100")], end_stream=False)
+            section = self._prepare([(b":status", b"100")], check_response)
+            self._connection.core.send_interim_section(stream.state, section)
 
     def submit_push_promise(self, stream_id: int, headers: HeadersType) -> int:
         """Promise a response to a request that the client did not make.
@@ -170,11 +170,12 @@ class H2ServerProtocol(H2Protocol):
         if parent.initiated_here or not may_send(parent.state):
             raise LocalProtocolError(f"stream {stream_id} does not take promises", stream_id=stream_id)
         promised_stream_id = self.get_available_stream_id()
-        fields, facts = prepare_section(headers, self._settings, check_request)
+        section = self._prepare(headers, check_request)
+        facts = section.facts
         if facts.method not in _PUSHABLE:
             raise LocalProtocolError("only GET and HEAD can be promised", stream_id=stream_id)
         connection = self._connection
-        state = connection.core.send_promise(stream_id, promised_stream_id, fields)
+        state = connection.core.send_promise(stream_id, promised_stream_id, section.fields)
         stream = connection.begin_stream(promised_stream_id, state, initiated_here=True)
         connection.ledger.receiving_ended(stream.credit)
         stream.method = facts.method

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent, TrailersReceived
 from ...models import HeaderType
 from .._faults import ConnectionFault, StreamFault
-from .._fields import MalformedSectionError, SectionFacts, check_request, check_trailers, facts_unchecked, join_cookies
+from .._fields import (
+    MalformedSectionError,
+    SectionFacts,
+    check_request,
+    check_response,
+    check_trailers,
+    facts_unchecked,
+    join_cookies,
+)
+from .._outbound import OutboundSection
 from .._priority import EarlyPriorities, StreamDependency, parse_priority
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import is_closed, received_all
@@ -165,7 +174,8 @@ class ServerReceiver(Receiver):
         """Answer a request that goes past a limit, and want nothing more of it."""
         connection = self._connection
         connection.budget.spend("request over a limit")
-        connection.core.send_section(stream.state, [(b":status", status), (b"content-length", b"0")], end_stream=True)
+        section = OutboundSection([(b":status", status), (b"content-length", b"0")], SectionFacts(), check_response)
+        connection.core.send_section(stream.state, section, end_stream=True)
         if not is_closed(stream.state):
             connection.reset_stream(stream, HTTP2ErrorCode.NO_ERROR)
             return

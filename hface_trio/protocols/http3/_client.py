@@ -19,7 +19,6 @@ from ._control import ControlStreams
 from ._control_frames import ClientControlFrames
 from ._drain import Drain
 from ._frames import pack_priority_update
-from ._outbound import prepare_section
 from ._protocol import H3Protocol, make_connection
 from ._settings import HTTP3Settings
 
@@ -92,13 +91,14 @@ class H3ClientProtocol(H3Protocol):
         """
         if stream_id != self.get_available_stream_id():
             raise LocalProtocolError(f"stream {stream_id} is not the next to be opened", stream_id=stream_id)
-        fields, facts = prepare_section(headers, self._connection, check_request)
+        section = self._prepare(headers, check_request)
+        facts = section.facts
         if facts.protocol is not None and not self._peer_takes_extended_connect():
             raise LocalProtocolError("the server does not take extended CONNECT", stream_id=stream_id)
         stream = self._connection.begin_stream(stream_id, initiated_here=True)
         stream.method = facts.method
         stream.head_sent = True
-        self._send_section(stream, fields, end_stream=end_stream)
+        self._send_section(stream, section, end_stream=end_stream)
 
     def submit_informational(self, stream_id: int, headers: HeadersType) -> None:
         """Refuse: only servers send interim responses.

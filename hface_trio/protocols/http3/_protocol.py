@@ -18,6 +18,7 @@ from ...limits import Limits
 from ...models import AddressType, DatagramType, HeadersType, HTTPErrorCodes
 from .._fields import check_trailers
 from .._interfaces import Buffer, HTTPOverQUICProtocol, OutputEnd, StreamCodes
+from .._outbound import OutboundSection, SectionCheck, SectionPreparer
 from .._priority import DEFAULT_PRIORITY, Priority
 from ..quic import ConnectionIdSource, QUICConnection, QUICErrorCode
 from ..quic._tickets import SessionTicketStore
@@ -34,7 +35,6 @@ from ._control import ControlStreams, ExtensionStreams
 from ._control_frames import ControlFrames
 from ._drain import Drain, DrainPhase
 from ._frames import pack_frame, pack_frame_head, pack_varint
-from ._outbound import prepare_section
 from ._receiver import Receiver
 from ._settings import HTTP3Settings, first_settings, quic_settings
 from ._streams import RequestStream
@@ -74,6 +74,12 @@ class H3Protocol(HTTPOverQUICProtocol):
         self._connection = connection
         self._streams = connection.streams
         limits, settings, client_side = connection.limits, connection.settings, connection.client_side
+        self._preparer = SectionPreparer(
+            normalized=settings.normalize_outbound_headers,
+            checked=settings.validate_outbound_headers,
+            split_cookies=settings.split_outbound_cookies,
+            never_indexed=None,
+        )
         self._control = ControlStreams(connection, frames, first_settings(limits, settings, client_side=client_side))
         self._drain = Drain(connection, self._control)
         self._quic = connection.quic = QUICConnection(
@@ -229,11 +235,11 @@ class H3Protocol(HTTPOverQUICProtocol):
     def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
         """Send a trailer section and end the sending side of the stream."""
         stream = self._sending(stream_id)
-        fields, _ = prepare_section(headers, self._connection, check_trailers)
-        if stream.tunnel and fields:
+        section = self._prepare(headers, check_trailers)
+        if stream.tunnel and section.fields:
             raise LocalProtocolError("a tunnel has no trailers", stream_id=stream_id)
-        if fields:
-            self._send_section(stream, fields, end_stream=True)
+        if section.fields:
+            self._send_section(stream, section, end_stream=True)
         else:
             self._quic.write(stream_id, b"", end_stream=True)
             self._sending_ended(stream)
@@ -397,9 +403,19 @@ class H3Protocol(HTTPOverQUICProtocol):
             raise LocalProtocolError(f"stream {stream_id} does not take data now", stream_id=stream_id)
         return stream
 
-    def _send_section(self, stream: RequestStream, fields: list[tuple[bytes, bytes]], *, end_stream: bool) -> None:
-        block = self._connection.encoder.encode(stream.stream_id, fields)
-        self._quic.write(stream.stream_id, pack_frame(HEADERS, block), end_stream=end_stream)
+    def _prepare(self, headers: HeadersType, check: SectionCheck) -> OutboundSection:
+        section = self._preparer.prepare(headers, check)
+        largest = (self._connection.peer_settings or {}).get(HTTP3Setting.MAX_FIELD_SECTION_SIZE)
+        if largest is not None and section.octets > largest:
+            raise LocalProtocolError(f"field section is longer than the {largest} octets that the peer takes")
+        return section
+
+    def _send_section(self, stream: RequestStream, section: OutboundSection, *, end_stream: bool) -> None:
+        frame = section.block  # without a dynamic table it never changes
+        if frame is None:
+            block = self._connection.encoder.encode(stream.stream_id, section.fields)
+            frame = section.block = pack_frame(HEADERS, block)
+        self._quic.write(stream.stream_id, frame, end_stream=end_stream)
         if end_stream:
             self._sending_ended(stream)
 

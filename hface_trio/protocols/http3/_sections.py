@@ -11,11 +11,11 @@ import pylsqpack
 
 from ...models import HeaderType
 from .._faults import ConnectionFault
+from .._fields import section_octets
 from ._codes import HTTP3ErrorCode
 
-__all__ = ["SectionDecoder", "SectionEncoder", "section_octets"]
+__all__ = ["SectionDecoder", "SectionEncoder"]
 
-_FIELD_OVERHEAD = 32  # RFC 9114 §4.2.2
 _COUNTED_OCTETS = 1024  # a shorter section decodes to less than it is worth counting
 _EMPTY_SECTION = b"\x00\x00"  # which pylsqpack takes for an error
 
@@ -99,14 +99,6 @@ class SectionEncoder:
             self._encoder.feed_decoder(data)
         except pylsqpack.DecoderStreamError as exc:
             raise ConnectionFault(HTTP3ErrorCode.QPACK_DECODER_STREAM_ERROR, "nothing to acknowledge") from exc
-
-
-def section_octets(fields: list[HeaderType]) -> int:
-    """Return the size of a section as its limit counts it (RFC 9114 §4.2.2)."""
-    octets = _FIELD_OVERHEAD * len(fields)
-    for field in fields:
-        octets += len(field[0]) + len(field[1])
-    return octets
 
 
 def count_fields(block: bytes, limit: float) -> int:

@@ -13,7 +13,6 @@ from ..quic._tickets import SessionTicketStore
 from ._control import ControlStreams
 from ._control_frames import ServerControlFrames
 from ._drain import Drain
-from ._outbound import prepare_section
 from ._protocol import H3Protocol, make_connection
 from ._server_receiver import ServerReceiver
 from ._settings import HTTP3Settings
@@ -96,13 +95,14 @@ class H3ServerProtocol(H3Protocol):
             LocalProtocolError: the section is malformed, or the stream does not take one now.
         """
         stream = self._awaiting_head(stream_id)
-        fields, facts = prepare_section(headers, self._connection, check_response)
+        section = self._prepare(headers, check_response)
+        facts = section.facts
         if 100 <= facts.status < 200:
             raise LocalProtocolError("an interim response is no final one", stream_id=stream_id)
         if not 200 <= facts.status < 300:
             stream.tunnel = False
         stream.head_sent = True
-        self._send_section(stream, fields, end_stream=end_stream)
+        self._send_section(stream, section, end_stream=end_stream)
 
     def submit_informational(self, stream_id: int, headers: HeadersType) -> None:
         """Send an interim response.
@@ -111,10 +111,11 @@ class H3ServerProtocol(H3Protocol):
             LocalProtocolError: the section is malformed, or the stream does not take one now.
         """
         stream = self._awaiting_head(stream_id)
-        fields, facts = prepare_section(headers, self._connection, check_response)
+        section = self._prepare(headers, check_response)
+        facts = section.facts
         if not 100 <= facts.status < 200:
             raise LocalProtocolError("not an interim response", stream_id=stream_id)
-        self._send_section(stream, fields, end_stream=False)
+        self._send_section(stream, section, end_stream=False)
 
     def submit_continue(self, stream_id: int) -> None:
         """Send 100 (Continue) if the client holds its body back for it; harmless otherwise."""
@@ -124,7 +125,7 @@ class H3ServerProtocol(H3Protocol):
         stream.awaits_continue = False
         body_came = stream.received_octets or stream.phase is not MessagePhase.BODY
         if not (stream.head_sent or stream.sending_ended or body_came):
-            self._send_section(stream, [(b":status", b"100")], end_stream=False)
+            self._send_section(stream, self._prepare([(b":status", b"100")], check_response), end_stream=False)
 
     def clock(self, now: float) -> None:
         """Tell the time, and do what is due by it."""

@@ -275,12 +275,12 @@ def test_settings_cannot_fill_memory_with_unknown_identifiers():
 
 def test_peer_cannot_make_the_encoders_table_large():
     peer = server(peer_settings={1: 2**32 - 1})
-    assert peer.protocol._connection.core.encoder.header_table_size == 4096
+    assert peer.protocol._connection.core.sections.table_octets == 4096
     for size in (0, 4096, 100, 4096, 17, 4096):
         peer.send(SettingsFrame(0, {1: size}))
     peer.send(peer.request(1))
     peer.protocol.submit_headers(1, RESPONSE, True)
-    assert len(peer.protocol._connection.core.encoder.table_size_changes) == 0
+    assert not peer.protocol._connection.core.sections._resizes
     peer.frames()
     assert peer.sent_headers[1] == RESPONSE
 

@@ -15,9 +15,15 @@ from h2.stream import H2Stream, StreamInputs, StreamState
 from hpack.table import HeaderTable
 
 from hface_trio.protocols._faults import ConnectionFault, StreamFault
+from hface_trio.protocols._fields import SectionFacts, check_response
+from hface_trio.protocols._outbound import OutboundSection
 from hface_trio.protocols.http2._compat_h2 import H2Core, is_closed, may_send, may_send_head, received_all
 
 from .raw_peer import REQUEST, RESPONSE
+
+
+def section(fields, check=check_response):
+    return OutboundSection(fields, SectionFacts(), check)
 
 
 def core(*, client_side: bool = False) -> tuple[H2Core, list[bytes]]:
@@ -53,7 +59,6 @@ def test_all_output_passes_through_one_method():
 
 
 def test_parts_that_are_told_what_was_received():
-    assert list(inspect.signature(H2Stream.send_headers).parameters) == ["self", "headers", "encoder", "end_stream"]
     assert list(inspect.signature(H2Stream.upgrade).parameters) == ["self", "client_side"]
     parameters = list(inspect.signature(H2Connection.push_stream).parameters)
     assert parameters == ["self", "stream_id", "promised_stream_id", "request_headers"]
@@ -84,7 +89,7 @@ def test_exchange_runs_through_the_states():
     connection.receive_body(stream, end_stream=True)
     assert received_all(stream)
     assert not is_closed(stream)
-    connection.send_section(stream, RESPONSE, end_stream=False)
+    connection.send_section(stream, section(RESPONSE), end_stream=False)
     connection.enter_data(stream, 100, end_stream=True)
     assert is_closed(stream)
     assert connection.outbound_flow_control_window == 65_435
@@ -104,7 +109,7 @@ def test_what_a_state_machine_refuses_is_a_fault_of_the_stream():
     assert (caught.value.stream_id, caught.value.code) == (1, 5)
     ours, _ = core(client_side=True)
     stream = ours.begin_own_stream(1)
-    ours.send_section(stream, REQUEST, end_stream=True)
+    ours.send_section(stream, section(REQUEST), end_stream=True)
     with pytest.raises(StreamFault) as caught:
         ours.receive_body(stream, end_stream=False)
     assert caught.value.code == 1
@@ -146,7 +151,7 @@ def test_peer_settings_are_applied_at_once():
     connection.apply_peer_settings({1: 2**20, 4: 100, 5: 20_000, 0xABCD: 7}, encoder_table_octets=4096)
     assert stream.outbound_flow_control_window == 100
     assert connection.max_outbound_frame_size == 20_000
-    assert connection.encoder.header_table_size == 4096
+    assert connection.sections.table_octets == 4096
     assert 0xABCD not in connection.remote_settings
     assert written == []  # the acknowledgement is written elsewhere
 
@@ -164,13 +169,6 @@ def test_settings_out_of_range_are_faults():
     connection.check_peer_setting(0xABCD, 2**32 - 1)
 
 
-def test_many_changes_of_the_encoders_table_become_two():
-    connection, _ = core()
-    for size in (4000, 10, 3000, 20, 1000):
-        connection.apply_peer_settings({1: size}, encoder_table_octets=4096)
-    assert connection.encoder.table_size_changes == [10, 1000]
-
-
 def test_promised_streams():
     connection, written = core()
     parent = connection.begin_peer_stream(1)
@@ -182,7 +180,7 @@ def test_promised_streams():
     assert len(written) == 1
     ours, _ = core(client_side=True)
     request = ours.begin_own_stream(1)
-    ours.send_section(request, REQUEST, end_stream=True)
+    ours.send_section(request, section(REQUEST), end_stream=True)
     pushed = ours.begin_pushed_stream(request, 2)
     ours.receive_head(pushed, end_stream=True)
     assert is_closed(pushed)
@@ -213,6 +211,14 @@ def test_enumerations_are_there():
     assert AllowedStreamIDs(False) is AllowedStreamIDs.EVEN
     assert ConnectionInputs.RECV_HEADERS
     assert ConnectionInputs.SEND_HEADERS
+
+
+def test_h2_encodes_by_what_it_has_as_its_encoder():
+    connection, written = core()
+    connection.receive_head(connection.begin_peer_stream(1), end_stream=True)
+    connection.send_promise(1, 2, [(b":method", b"GET")])
+    assert written[0].endswith(b"\x82")
+    assert connection.encoder.encode([(b":method", b"GET")]) == b"\x82"
 
 
 def test_hpacks_table():
