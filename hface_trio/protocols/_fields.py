@@ -77,12 +77,8 @@ class SectionFacts:
         self.expects_continue = False
 
 
-def check_request(headers: Iterable[HeaderType], *, extended_connect: bool = True) -> SectionFacts:
-    """Check the section of a request.
-
-    Args:
-        headers: the fields.
-        extended_connect: whether ``:protocol`` is known here (RFC 8441).
+def check_request(headers: Iterable[HeaderType]) -> SectionFacts:
+    """Check the section of a request. Whether ``:protocol`` is known here (RFC 8441, RFC 9220) is for the caller to say.
 
     Raises:
         MalformedSectionError: it must not be sent, or delivered.
@@ -96,7 +92,7 @@ def check_request(headers: Iterable[HeaderType], *, extended_connect: bool = Tru
     facts.protocol = pseudo.get(b":protocol")
     if method is None or not _is_token(method):
         raise MalformedSectionError(":method is missing or not a token")
-    if facts.protocol is not None and (method != b"CONNECT" or not extended_connect):
+    if facts.protocol is not None and method != b"CONNECT":
         raise MalformedSectionError(":protocol is not allowed here")
     _check_authority(facts)
     if method == b"CONNECT":

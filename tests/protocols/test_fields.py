@@ -140,11 +140,6 @@ def test_malformed_trailers_are_refused(section):
         check_trailers(section)
 
 
-def test_extended_connect_needs_the_setting():
-    with pytest.raises(MalformedSectionError):
-        check_request(EXTENDED, extended_connect=False)
-
-
 def test_content_length_of_connect_counts_for_nothing():
     assert check_request([*CONNECT, (b"content-length", b"5")]).content_length is None
 

@@ -10,7 +10,6 @@ from ...events import (
     StopSendingReceived,
     TrailersReceived,
 )
-from ...models import HeaderType
 from .._faults import ConnectionFault, StreamFault
 from .._fields import (
     MalformedSectionError,
@@ -20,6 +19,7 @@ from .._fields import (
     check_trailers,
     facts_unchecked,
 )
+from .._inbound import InboundSection
 from .._priority import StreamDependency
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import may_send, received_all
@@ -39,7 +39,7 @@ class ClientReceiver(Receiver):
         self, stream_id: int, block: bytes, end_stream: bool, dependency: StreamDependency | None
     ) -> None:
         """Take a response or its trailers."""
-        headers = self._connection.decoder.decode(block)  # always, for the sake of the sections behind it
+        section = self._connection.decoder.decode(block)  # always, for the sake of the sections behind it
         stream = self._live.get(stream_id)
         if stream is None:
             self._check_not_idle(stream_id)
@@ -49,17 +49,17 @@ class ClientReceiver(Receiver):
             self.priority_received(stream_id, dependency)
         if received_all(stream.state):
             raise StreamFault(stream_id, HTTP2ErrorCode.STREAM_CLOSED, "HEADERS behind the end of the stream")
-        if headers is None:
+        if section is None:
             raise StreamFault(stream_id, HTTP2ErrorCode.ENHANCE_YOUR_CALM, "field section over the limit")
         if stream.head_received:
-            self._trailers_received(stream, headers, end_stream=end_stream)
+            self._trailers_received(stream, section, end_stream=end_stream)
         else:
-            self._response_received(stream, headers, end_stream=end_stream)
+            self._response_received(stream, section, end_stream=end_stream)
 
     def promise_received(self, stream_id: int, promised_stream_id: int, block: bytes) -> None:
         """Take a promise."""
         connection = self._connection
-        headers = connection.decoder.decode(block)
+        section = connection.decoder.decode(block)
         if 1 not in self._local_settings.sent_or_in_force(HTTP2Setting.ENABLE_PUSH):
             raise ConnectionFault(HTTP2ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE although push is off")
         if promised_stream_id % 2 or not connection.is_idle(promised_stream_id):
@@ -73,14 +73,14 @@ class ClientReceiver(Receiver):
             return
         if not parent.initiated_here or received_all(parent.state):
             raise ConnectionFault(HTTP2ErrorCode.PROTOCOL_ERROR, f"promise on stream {stream_id}")
-        if connection.streams.peer_count >= connection.concurrent_streams or headers is None:
+        if connection.streams.peer_count >= connection.concurrent_streams or section is None:
             connection.refuse_stream(promised_stream_id, HTTP2ErrorCode.REFUSED_STREAM)
             return
         state = connection.core.begin_pushed_stream(parent.state, promised_stream_id)
         stream = connection.begin_stream(promised_stream_id, state, initiated_here=False)
-        stream.method = self._pushed_method(stream, headers)
+        stream.method = self._pushed_method(stream, section)
         stream.head_sent = stream.announced = True
-        connection.events.append(PushPromiseReceived(stream_id, promised_stream_id, headers))
+        connection.events.append(PushPromiseReceived(stream_id, promised_stream_id, section.fields.copy()))
 
     def alternative_service_received(self, stream_id: int, origin: bytes, field_value: bytes) -> None:
         """Take an ALTSVC frame; one that names an origin on a stream, or none on stream 0, is ignored."""
@@ -92,21 +92,21 @@ class ClientReceiver(Receiver):
         if origin:
             self._connection.events.append(AlternativeServiceReceived(origin, field_value))
 
-    def _pushed_method(self, stream: Stream, headers: list[HeaderType]) -> bytes | None:
+    def _pushed_method(self, stream: Stream, section: InboundSection) -> bytes | None:
         if not self._connection.settings.validate_inbound_headers:
-            return facts_unchecked(headers).method
+            return facts_unchecked(section.fields).method
         try:
-            facts = check_request(headers)
+            facts = section.facts(check_request)
         except MalformedSectionError as exc:
             raise malformed(stream.stream_id, exc) from exc
         if facts.method not in _PUSHABLE or facts.content_length:
             raise StreamFault(stream.stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "promise of what cannot be pushed")
         return facts.method
 
-    def _response_received(self, stream: Stream, headers: list[HeaderType], *, end_stream: bool) -> None:
+    def _response_received(self, stream: Stream, section: InboundSection, *, end_stream: bool) -> None:
         connection = self._connection
         stream_id = stream.stream_id
-        facts = self._facts(stream, headers)
+        facts = self._facts(stream, section)
         if 100 <= facts.status < 200:
             if end_stream:
                 raise StreamFault(stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "interim response that ends the stream")
@@ -114,7 +114,7 @@ class ClientReceiver(Receiver):
             if stream.informational_count > connection.limits.informational_responses:
                 raise StreamFault(stream_id, HTTP2ErrorCode.ENHANCE_YOUR_CALM, "too many interim responses")
             connection.core.receive_head(stream.state, informational=True)
-            connection.events.append(InformationalReceived(stream_id, headers))
+            connection.events.append(InformationalReceived(stream_id, section.fields.copy()))
             return
         stream.head_received = True
         stream.tunnel = stream.method == b"CONNECT" and 200 <= facts.status < 300
@@ -122,31 +122,31 @@ class ClientReceiver(Receiver):
         if body_mismatch(stream, end_stream=end_stream):
             raise StreamFault(stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "no body, but a content-length")
         connection.core.receive_head(stream.state, end_stream=end_stream)
-        connection.events.append(HeadersReceived(stream_id, headers, end_stream))
+        connection.events.append(HeadersReceived(stream_id, section.fields.copy(), end_stream))
         if end_stream:
             self._receiving_ended(stream)
 
-    def _facts(self, stream: Stream, headers: list[HeaderType]) -> SectionFacts:
+    def _facts(self, stream: Stream, section: InboundSection) -> SectionFacts:
         if not self._connection.settings.validate_inbound_headers:
-            return facts_unchecked(headers)
+            return facts_unchecked(section.fields)
         try:
-            return check_response(headers)
+            return section.facts(check_response)
         except MalformedSectionError as exc:
             raise malformed(stream.stream_id, exc) from exc
 
-    def _trailers_received(self, stream: Stream, headers: list[HeaderType], *, end_stream: bool) -> None:
+    def _trailers_received(self, stream: Stream, section: InboundSection, *, end_stream: bool) -> None:
         stream_id = stream.stream_id
         if not end_stream or stream.tunnel:
             raise StreamFault(stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "HEADERS that are no trailers")
         if self._connection.settings.validate_inbound_headers:
             try:
-                check_trailers(headers)
+                check_trailers(section.fields)
             except MalformedSectionError as exc:
                 raise malformed(stream_id, exc) from exc
         if body_mismatch(stream, end_stream=True):
             raise StreamFault(stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "body is not of content-length")
         self._connection.core.receive_head(stream.state, end_stream=True)
-        self._connection.events.append(TrailersReceived(stream_id, headers))
+        self._connection.events.append(TrailersReceived(stream_id, section.fields.copy()))
         self._receiving_ended(stream)
 
     def _tell_reset(self, stream: Stream, code: int) -> None:

@@ -12,6 +12,7 @@ it, and its parts are told what they mean:
 - Local settings, receive windows and the decoding of sections are kept elsewhere; ``h2`` never sees them.
 - Closed streams are dropped here by whoever keeps the table of streams; ``h2`` would do so while counting.
 - Frames are handed to a writer instead of being collected in a buffer.
+- The steps of every exchange are made without the machinery around a stream's states: they lead where it would lead.
 
 Each private name used here has a test that fails when it changes.
 """
@@ -24,7 +25,7 @@ from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, ConnectionState, H2Connection
 from h2.exceptions import FlowControlError, H2Error, InvalidSettingsValueError, ProtocolError, StreamClosedError
 from h2.settings import SettingCodes
-from h2.stream import H2Stream, StreamInputs, StreamState
+from h2.stream import H2Stream, H2StreamStateMachine, StreamClosedBy, StreamInputs, StreamState
 from h2.utilities import guard_increment_window
 from hpack import Encoder
 from hyperframe.frame import Frame
@@ -39,9 +40,23 @@ from ._frames import pack_frame
 __all__ = ["H2Core", "H2Stream"]
 
 _SENDING = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_REMOTE})
+_RECEIVING = frozenset({StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL})
 _SENDING_HEAD = _SENDING | {StreamState.RESERVED_LOCAL}
 _RECEIVED_ALL = frozenset({StreamState.HALF_CLOSED_REMOTE, StreamState.CLOSED})
 _KEPT_SETTINGS = frozenset(int(code) for code in SettingCodes)
+
+
+class _Stream(H2Stream):
+    """A stream, without what ``h2`` would keep of what is received."""
+
+    def __init__(self, stream_id: int, config: H2Configuration, outbound_window_size: int, frame_octets: int) -> None:
+        self.state_machine = H2StreamStateMachine(stream_id)
+        self.stream_id = stream_id
+        self.max_outbound_frame_size = frame_octets
+        self.request_method = None
+        self.outbound_flow_control_window = outbound_window_size
+        self._authority = None
+        self.config = config
 
 
 class _Encoder(Encoder):
@@ -86,6 +101,7 @@ class H2Core(H2Connection):
             )
         )
         self._write = write
+        self._initial_send_window: int = self.remote_settings.initial_window_size
         self.sections = SectionEncoder()
         self.encoder = _Encoder(self.sections)
 
@@ -99,12 +115,14 @@ class H2Core(H2Connection):
         """Begin a stream that the peer opens; its id was checked."""
         if self.state_machine.state is ConnectionState.IDLE:
             self.state_machine.process_input(ConnectionInputs.RECV_HEADERS)
-        return self._begin_new_stream(stream_id, AllowedStreamIDs(not self.config.client_side))
+        self.highest_inbound_stream_id = stream_id
+        return self._enter_stream(stream_id)
 
     def begin_own_stream(self, stream_id: int) -> H2Stream:
         """Begin a stream that this side opens; its id was checked."""
         self.state_machine.process_input(ConnectionInputs.SEND_HEADERS)
-        return self._begin_new_stream(stream_id, AllowedStreamIDs(self.config.client_side))
+        self.highest_outbound_stream_id = stream_id
+        return self._enter_stream(stream_id)
 
     def begin_upgraded_stream(self) -> H2Stream:
         """Begin stream 1 of a connection that HTTP/1.1 was upgraded to: its request is complete."""
@@ -116,8 +134,20 @@ class H2Core(H2Connection):
     def begin_pushed_stream(self, parent: H2Stream, promised_stream_id: int) -> H2Stream:
         """Begin a stream that the server promises (client)."""
         self._step(parent, StreamInputs.RECV_PUSH_PROMISE)
-        stream = self._begin_new_stream(promised_stream_id, AllowedStreamIDs.EVEN)
+        self.highest_inbound_stream_id = promised_stream_id
+        stream = self._enter_stream(promised_stream_id)
         self._step(stream, StreamInputs.RECV_PUSH_PROMISE)
+        return stream
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        """Begin a stream that ``h2`` begins by itself: one that is promised here."""
+        self.highest_outbound_stream_id = stream_id
+        return self._enter_stream(stream_id)
+
+    def _enter_stream(self, stream_id: int) -> H2Stream:
+        stream = self.streams[stream_id] = _Stream(
+            stream_id, self.config, self._initial_send_window, self.max_outbound_frame_size
+        )
         return stream
 
     def drop(self, stream_id: int) -> None:
@@ -132,6 +162,12 @@ class H2Core(H2Connection):
         Raises:
             StreamFault: it is not allowed in the stream's state.
         """
+        machine = stream.state_machine
+        if machine.state is StreamState.IDLE and not informational:
+            machine.client = False
+            machine.headers_received = True
+            machine.state = StreamState.HALF_CLOSED_REMOTE if end_stream else StreamState.OPEN
+            return
         head = StreamInputs.RECV_INFORMATIONAL_HEADERS if informational else StreamInputs.RECV_HEADERS
         self._step(stream, head)
         if end_stream:
@@ -143,8 +179,14 @@ class H2Core(H2Connection):
         Raises:
             StreamFault: it is not allowed in the stream's state.
         """
-        self._step(stream, StreamInputs.RECV_DATA)
-        if end_stream:
+        machine = stream.state_machine
+        if machine.state not in _RECEIVING or not machine.headers_received:  # otherwise DATA changes nothing
+            self._step(stream, StreamInputs.RECV_DATA)
+        if not end_stream:
+            return
+        if machine.state is StreamState.OPEN:
+            machine.state = StreamState.HALF_CLOSED_REMOTE
+        else:
             self._step(stream, StreamInputs.RECV_END_STREAM)
 
     def widen_stream(self, stream: H2Stream, increment: int) -> None:
@@ -201,6 +243,7 @@ class H2Core(H2Connection):
         try:
             self.remote_settings.update(known)
             self._acknowledge_settings()
+            self._initial_send_window = self.remote_settings.initial_window_size
         except ProtocolError as exc:
             raise ConnectionFault(int(exc.error_code), str(exc)) from exc
 
@@ -209,7 +252,10 @@ class H2Core(H2Connection):
     def send_section(self, stream: H2Stream, section: OutboundSection, *, end_stream: bool) -> None:
         """Send a head or trailers."""
         machine = stream.state_machine
-        machine.process_input(StreamInputs.SEND_HEADERS)
+        if machine.state in _SENDING and not machine.headers_sent and not machine.client:
+            machine.headers_sent = True  # the head of a response
+        else:
+            machine.process_input(StreamInputs.SEND_HEADERS)
         self._send_block(stream.stream_id, self.sections.encode_section(section), FLAG_END_STREAM if end_stream else 0)
         if end_stream:
             self._end_sending(stream)
@@ -232,13 +278,18 @@ class H2Core(H2Connection):
 
     @staticmethod
     def _end_sending(stream: H2Stream) -> None:
-        stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
+        machine = stream.state_machine
+        if machine.state is StreamState.OPEN:
+            machine.state = StreamState.HALF_CLOSED_LOCAL
+        else:
+            machine.state = StreamState.CLOSED
+            machine.stream_closed_by = StreamClosedBy.SEND_END_STREAM
 
     def enter_data(self, stream: H2Stream, flow_octets: int, *, end_stream: bool) -> None:
         """Enter a DATA frame that is being sent; it is written by the caller, uncopied."""
-        stream.state_machine.process_input(StreamInputs.SEND_DATA)
+        # DATA changes nothing in a state that lets it be sent.
         if end_stream:
-            stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)
+            self._end_sending(stream)
         stream.outbound_flow_control_window -= flow_octets
         self.outbound_flow_control_window -= flow_octets
 

@@ -1,13 +1,17 @@
-"""Decoding of field sections under limits (RFC 7541), on the tables and the Huffman code of ``hpack``.
+"""Decoding of field sections under limits (RFC 7541), on the static table and the Huffman code of ``hpack``.
 
 ``hpack.Decoder`` bounds a section's octets but not its number of fields, and an oversized section ends the
 connection, since the dynamic table is then out of step. Here a section may go up to twice past either limit: it is then
 decoded, but not kept, so that the stream alone is refused and the connection goes on. Beyond that the connection ends.
+
+A block that enters nothing into the dynamic table and resizes nothing means the same until another one does.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from typing import Final
 
 from hpack.exceptions import HPACKError
 from hpack.huffman_table import decode_huffman
@@ -15,12 +19,56 @@ from hpack.table import HeaderTable
 
 from ...models import HeaderType
 from .._faults import ConnectionFault
+from .._inbound import InboundSection, SectionMemory
 from ._codes import DEFAULT_TABLE_OCTETS, HTTP2ErrorCode
 
 __all__ = ["SectionDecoder"]
 
-_FIELD_OVERHEAD = 32  # RFC 9113 §10.5.1
-_INTEGER_OCTETS = 5  # more than enough for 32 bits
+_FIELD_OVERHEAD: Final = 32  # RFC 9113 §10.5.1, RFC 7541 §4.1
+_INTEGER_OCTETS: Final = 5  # more than enough for 32 bits
+_STATIC: Final[tuple[HeaderType, ...]] = tuple(HeaderTable.STATIC_TABLE)
+_FIRST_DYNAMIC: Final = len(_STATIC) + 1
+
+
+class _Table:
+    """The dynamic table, and the static one in front of it (RFC 7541 §2.3)."""
+
+    __slots__ = ("_entries", "_octets", "max_octets")
+
+    def __init__(self) -> None:
+        self._entries: deque[HeaderType] = deque()  # newest first
+        self._octets = 0
+        self.max_octets: int = DEFAULT_TABLE_OCTETS
+
+    def field(self, index: int) -> HeaderType:
+        """Return an entry.
+
+        Raises:
+            IndexError: there is none.
+        """
+        if index >= _FIRST_DYNAMIC:
+            return self._entries[index - _FIRST_DYNAMIC]
+        if not index:
+            raise IndexError("index 0")
+        return _STATIC[index - 1]
+
+    def add(self, field: HeaderType) -> None:
+        """Enter a field; one that is larger than the table empties it."""
+        octets = len(field[0]) + len(field[1]) + _FIELD_OVERHEAD
+        self._evict(octets)
+        if octets <= self.max_octets:
+            self._entries.appendleft(field)
+            self._octets += octets
+
+    def resize(self, octets: int) -> None:
+        """Change the size."""
+        self.max_octets = octets
+        self._evict(0)
+
+    def _evict(self, octets: int) -> None:
+        while self._octets + octets > self.max_octets and self._entries:
+            name, value = self._entries.pop()
+            self._octets -= len(name) + len(value) + _FIELD_OVERHEAD
 
 
 class SectionDecoder:
@@ -31,12 +79,13 @@ class SectionDecoder:
         max_fields: fields of a section that is kept.
     """
 
-    __slots__ = ("_block", "_max_fields", "_max_octets", "_position", "_table", "max_table_octets")
+    __slots__ = ("_block", "_max_fields", "_max_octets", "_memory", "_position", "_table", "max_table_octets")
 
     def __init__(self, max_octets: float, max_fields: float) -> None:
         self._max_octets = max_octets
         self._max_fields = max_fields
-        self._table = HeaderTable()
+        self._table = _Table()
+        self._memory = SectionMemory()
         self.max_table_octets: int = DEFAULT_TABLE_OCTETS
         self._block = b""
         self._position = 0
@@ -46,15 +95,18 @@ class SectionDecoder:
         """The longest encoded section that can be decoded."""
         return 2 * self._max_octets if self._max_octets < math.inf else math.inf
 
-    def decode(self, block: bytes) -> list[HeaderType] | None:
+    def decode(self, block: bytes) -> InboundSection | None:
         """Decode a section.
 
         Returns:
-            Its fields in their order, or ``None`` when it is over a limit.
+            The section, or ``None`` when it is over a limit.
 
         Raises:
             ConnectionFault: the block is malformed, or more than twice over a limit.
         """
+        section = self._memory.find(block)
+        if section is not None and self._table.max_octets <= self.max_table_octets:
+            return section
         self._block = block
         self._position = 0
         try:
@@ -62,12 +114,12 @@ class SectionDecoder:
         except (HPACKError, IndexError) as exc:
             raise ConnectionFault(HTTP2ErrorCode.COMPRESSION_ERROR, f"malformed field section: {exc}") from exc
 
-    def _decode(self) -> list[HeaderType] | None:
-        block = self._block
-        lookup = self._table.get_by_index
+    def _decode(self) -> InboundSection | None:
+        block, table, memory = self._block, self._table, self._memory
         end = len(block)
         fields: list[HeaderType] = []
         octets = count = 0
+        lasting = True
         while self._position < end:
             first = block[self._position]
             if first & 0x80:
@@ -76,13 +128,15 @@ class SectionDecoder:
                     index = self._integer(0x7F)
                 else:
                     self._position += 1
-                field = lookup(index)
+                field = table.field(index)
             elif first & 0x40:
                 field = self._literal(first & 0x3F, 0x3F)
-                self._table.add(*field)
+                table.add(field)
+                lasting = False
             elif first & 0x20:
                 self._resize(allowed=not octets)
                 field = None
+                lasting = False
             else:
                 field = self._literal(first & 0x0F, 0x0F)
             count += 1
@@ -94,16 +148,23 @@ class SectionDecoder:
                     raise ConnectionFault(HTTP2ErrorCode.ENHANCE_YOUR_CALM, "field section far over the limit")
             elif field is not None:
                 fields.append(field)
-        if self._table.maxsize > self.max_table_octets:
+        if not lasting:
+            memory.clear()
+        if table.max_octets > self.max_table_octets:
             raise ConnectionFault(HTTP2ErrorCode.COMPRESSION_ERROR, "dynamic table was not made smaller as asked for")
-        return None if octets > self._max_octets or count > self._max_fields else fields
+        if octets > self._max_octets or count > self._max_fields:
+            return None
+        section = InboundSection(fields)
+        if lasting:
+            memory.keep(block, section, octets)
+        return section
 
     def _literal(self, index: int, mask: int) -> HeaderType:
         if index == mask:
             index = self._integer(mask)
         else:
             self._position += 1
-        name = self._table.get_by_index(index)[0] if index else self._string()
+        name = self._table.field(index)[0] if index else self._string()
         return name, self._string()
 
     def _resize(self, *, allowed: bool) -> None:
@@ -112,7 +173,7 @@ class SectionDecoder:
             raise ConnectionFault(HTTP2ErrorCode.COMPRESSION_ERROR, "dynamic table size update behind a field")
         if size > self.max_table_octets:
             raise ConnectionFault(HTTP2ErrorCode.COMPRESSION_ERROR, "dynamic table larger than allowed")
-        self._table.maxsize = size
+        self._table.resize(size)
 
     def _string(self) -> bytes:
         huffman = self._block[self._position] & 0x80

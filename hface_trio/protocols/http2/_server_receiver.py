@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent, TrailersReceived
-from ...models import HeaderType
 from .._faults import ConnectionFault, StreamFault
 from .._fields import (
     MalformedSectionError,
@@ -21,6 +20,7 @@ from .._fields import (
     facts_unchecked,
     join_cookies,
 )
+from .._inbound import InboundSection
 from .._outbound import OutboundSection
 from .._priority import EarlyPriorities, StreamDependency, parse_priority
 from ._codes import HTTP2ErrorCode, HTTP2Setting
@@ -60,14 +60,14 @@ class ServerReceiver(Receiver):
         self, stream_id: int, block: bytes, end_stream: bool, dependency: StreamDependency | None
     ) -> None:
         """Take a request or its trailers."""
-        headers = self._connection.decoder.decode(block)  # always, for the sake of the sections behind it
+        section = self._connection.decoder.decode(block)  # always, for the sake of the sections behind it
         stream = self._live.get(stream_id)
         if not stream_id % 2:
             raise ConnectionFault(HTTP2ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, not a client's")
         if stream is not None:
-            self._trailers_received(stream, headers, end_stream=end_stream)
+            self._trailers_received(stream, section, end_stream=end_stream)
         elif self._connection.is_idle(stream_id):
-            self._new_stream(stream_id, headers, end_stream=end_stream, dependency=dependency)
+            self._new_stream(stream_id, section, end_stream=end_stream, dependency=dependency)
         else:
             self._late_section(stream_id)
 
@@ -92,7 +92,7 @@ class ServerReceiver(Receiver):
     def _new_stream(
         self,
         stream_id: int,
-        headers: list[HeaderType] | None,
+        section: InboundSection | None,
         *,
         end_stream: bool,
         dependency: StreamDependency | None,
@@ -110,54 +110,59 @@ class ServerReceiver(Receiver):
             connection.ledger.receiving_ended(stream.credit)
         if dependency is not None:
             self.priority_received(stream_id, dependency)
-        if headers is None:
+        if section is None:
             self._answer(stream, b"431")
         else:
-            self._request_received(stream, headers, end_stream=end_stream)
+            self._request_received(stream, section, end_stream=end_stream)
 
-    def _request_received(self, stream: Stream, headers: list[HeaderType], *, end_stream: bool) -> None:
+    def _request_received(self, stream: Stream, section: InboundSection, *, end_stream: bool) -> None:
         connection = self._connection
-        facts = self._facts(stream, headers)
+        facts = self._facts(stream, section)
         stream.expected_octets = facts.content_length
         if body_mismatch(stream, end_stream=end_stream):
             raise StreamFault(stream.stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "no body, but a content-length")
         if facts.content_length is not None and facts.content_length > connection.limits.request_body_octets:
             self._answer(stream, b"413")
             return
-        if facts.cookies > 1 and connection.settings.normalize_inbound_headers:
-            headers = join_cookies(headers)
+        joins_cookies = facts.cookies > 1 and connection.settings.normalize_inbound_headers
+        headers = join_cookies(section.fields) if joins_cookies else section.fields.copy()
         stream.method = facts.method
         stream.awaits_continue = facts.expects_continue and not end_stream
         stream.priority = self._early_priorities.of(stream.stream_id, facts.priority) or stream.priority
         stream.head_received = stream.announced = True
         connection.events.append(HeadersReceived(stream.stream_id, headers, end_stream))
 
-    def _facts(self, stream: Stream, headers: list[HeaderType]) -> SectionFacts:
+    def _facts(self, stream: Stream, section: InboundSection) -> SectionFacts:
         if not self._connection.settings.validate_inbound_headers:
-            return facts_unchecked(headers)
-        extended_connect = 1 in self._local_settings.sent_or_in_force(HTTP2Setting.ENABLE_CONNECT_PROTOCOL)
+            return facts_unchecked(section.fields)
         try:
-            return check_request(headers, extended_connect=extended_connect)
+            facts = section.facts(check_request)
         except MalformedSectionError as exc:
             raise malformed(stream.stream_id, exc) from exc
+        if facts.protocol is not None and not self._extended_connect_allowed():
+            raise StreamFault(stream.stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "extended CONNECT was not allowed")
+        return facts
 
-    def _trailers_received(self, stream: Stream, headers: list[HeaderType] | None, *, end_stream: bool) -> None:
+    def _extended_connect_allowed(self) -> bool:
+        return 1 in self._local_settings.sent_or_in_force(HTTP2Setting.ENABLE_CONNECT_PROTOCOL)
+
+    def _trailers_received(self, stream: Stream, section: InboundSection | None, *, end_stream: bool) -> None:
         stream_id = stream.stream_id
         if received_all(stream.state):
             raise StreamFault(stream_id, HTTP2ErrorCode.STREAM_CLOSED, "HEADERS behind the end of the stream")
         if not end_stream or stream.method == b"CONNECT":
             raise StreamFault(stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "HEADERS that are no trailers")
-        if headers is None:
+        if section is None:
             raise StreamFault(stream_id, HTTP2ErrorCode.ENHANCE_YOUR_CALM, "trailers over the limit")
         if self._connection.settings.validate_inbound_headers:
             try:
-                check_trailers(headers)
+                check_trailers(section.fields)
             except MalformedSectionError as exc:
                 raise malformed(stream_id, exc) from exc
         if body_mismatch(stream, end_stream=True):
             raise StreamFault(stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "body is not of content-length")
         self._connection.core.receive_head(stream.state, end_stream=True)
-        self._connection.events.append(TrailersReceived(stream_id, headers))
+        self._connection.events.append(TrailersReceived(stream_id, section.fields.copy()))
         self._receiving_ended(stream)
 
     def _body_fits(self, stream: Stream) -> bool:

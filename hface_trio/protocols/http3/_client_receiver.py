@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ...events import HeadersReceived, InformationalReceived
-from ...models import HeaderType
 from .._faults import ConnectionFault, StreamFault
 from .._fields import MalformedSectionError, SectionFacts, check_response, facts_unchecked
+from .._inbound import InboundSection
 from ._codes import HTTP3ErrorCode
 from ._receiver import Receiver, body_mismatch, malformed
 from ._streams import MessagePhase, RequestStream
@@ -25,30 +25,30 @@ class ClientReceiver(Receiver):
         self._connection.quic.submit_stop_sending(stream_id, HTTP3ErrorCode.REQUEST_CANCELLED)
         return None
 
-    def _head_received(self, stream: RequestStream, headers: list[HeaderType] | None, last: bool) -> None:
+    def _head_received(self, stream: RequestStream, section: InboundSection | None, last: bool) -> None:
         connection = self._connection
         stream_id = stream.stream_id
-        if headers is None:
+        if section is None:
             raise StreamFault(stream_id, HTTP3ErrorCode.EXCESSIVE_LOAD, "field section over the limit")
-        facts = self._facts(stream, headers)
+        facts = self._facts(stream, section)
         if 100 <= facts.status < 200:
             stream.informational_count += 1
             if stream.informational_count > connection.limits.informational_responses:
                 raise StreamFault(stream_id, HTTP3ErrorCode.EXCESSIVE_LOAD, "too many interim responses")
-            connection.events.append(InformationalReceived(stream_id, headers))
+            connection.events.append(InformationalReceived(stream_id, section.fields.copy()))
             return
         stream.tunnel = stream.method == b"CONNECT" and 200 <= facts.status < 300
         stream.expected_octets = _expected_octets(stream, facts)
         if body_mismatch(stream, end_stream=last):
             raise StreamFault(stream_id, HTTP3ErrorCode.MESSAGE_ERROR, "no body, but a content-length")
         stream.phase = MessagePhase.ENDED if last else MessagePhase.BODY
-        connection.events.append(HeadersReceived(stream_id, headers, last))
+        connection.events.append(HeadersReceived(stream_id, section.fields.copy(), last))
 
-    def _facts(self, stream: RequestStream, headers: list[HeaderType]) -> SectionFacts:
+    def _facts(self, stream: RequestStream, section: InboundSection) -> SectionFacts:
         if not self._connection.settings.validate_inbound_headers:
-            return facts_unchecked(headers)
+            return facts_unchecked(section.fields)
         try:
-            return check_response(headers)
+            return section.facts(check_response)
         except MalformedSectionError as exc:
             raise malformed(stream, exc) from exc
 

@@ -152,6 +152,14 @@ class H3Protocol(HTTPOverQUICProtocol):
         return reason.message or f"QUIC error {reason.code:#x}"
 
     @property
+    def tls_failed(self) -> bool:
+        """Whether it was TLS that the handshake failed for, on either side."""
+        reason = self._quic.close_reason
+        if reason is None or self._quic.handshake is not None:
+            return False
+        return not reason.application and 0 <= reason.code - QUICErrorCode.CRYPTO_ERROR <= 0xFF
+
+    @property
     def output_end(self) -> OutputEnd:
         """What there is still to send."""
         if self._quic.close_reason is None:

@@ -21,9 +21,9 @@ from ...events import (
     StopSendingReceived,
     TrailersReceived,
 )
-from ...models import HeaderType
 from .._faults import ConnectionFault, StreamFault
 from .._fields import MalformedSectionError, check_trailers
+from .._inbound import InboundSection
 from ..quic import CloseReason, HandshakeCompleted, QUICReceiver, is_unidirectional
 from ._codes import CONTROL_FRAMES, DATA, HEADERS, PUSH_PROMISE, RESERVED_FRAMES, HTTP3ErrorCode
 from ._connection import Connection
@@ -161,23 +161,23 @@ class Receiver(QUICReceiver):
 
     def block_received(self, stream: RequestStream, block: bytes, last: bool) -> None:
         """Take a whole encoded section."""
-        headers = self._connection.decoder.decode(stream.stream_id, block)
+        section = self._connection.decoder.decode(stream.stream_id, block)
         if stream.phase is MessagePhase.HEAD:
-            self._head_received(stream, headers, last)
+            self._head_received(stream, section, last)
             return
-        if headers is None:
+        if section is None:
             raise StreamFault(stream.stream_id, HTTP3ErrorCode.EXCESSIVE_LOAD, "trailers over the limit")
         if self._connection.settings.validate_inbound_headers:
             try:
-                check_trailers(headers)
+                check_trailers(section.fields)
             except MalformedSectionError as exc:
                 raise malformed(stream, exc) from exc
         self._flush_body(stream)
-        stream.trailers = headers
+        stream.trailers = section.fields.copy()
         stream.phase = MessagePhase.TRAILERS
 
     @abstractmethod
-    def _head_received(self, stream: RequestStream, headers: list[HeaderType] | None, last: bool) -> None:
+    def _head_received(self, stream: RequestStream, section: InboundSection | None, last: bool) -> None:
         """Take a request, or a response; ``None`` if it is over a limit."""
 
     @abstractmethod

@@ -12,6 +12,7 @@ import pylsqpack
 from ...models import HeaderType
 from .._faults import ConnectionFault
 from .._fields import section_octets
+from .._inbound import InboundSection, SectionMemory
 from ._codes import HTTP3ErrorCode
 
 __all__ = ["SectionDecoder", "SectionEncoder"]
@@ -28,29 +29,33 @@ class SectionDecoder:
         max_fields: fields of a section that is kept.
     """
 
-    __slots__ = ("_decoder", "_max_fields", "_max_octets")
+    __slots__ = ("_decoder", "_max_fields", "_max_octets", "_memory")
 
     def __init__(self, max_octets: float, max_fields: float) -> None:
         self._max_octets = max_octets
         self._max_fields = max_fields
         self._decoder = pylsqpack.Decoder(0, 0)
+        self._memory = SectionMemory()  # without a dynamic table a block always means the same
 
     @property
     def max_block_octets(self) -> float:
         """The longest encoded section that can be decoded."""
         return 2 * self._max_octets
 
-    def decode(self, stream_id: int, block: bytes) -> list[HeaderType] | None:
+    def decode(self, stream_id: int, block: bytes) -> InboundSection | None:
         """Decode a section.
 
         Returns:
-            Its fields in their order, or ``None`` when it is over a limit.
+            The section, or ``None`` when it is over a limit.
 
         Raises:
             ConnectionFault: the block is malformed, or more than twice over a limit.
         """
         if block == _EMPTY_SECTION:
-            return []
+            return InboundSection([])
+        section = self._memory.find(block)
+        if section is not None:
+            return section
         if len(block) > _COUNTED_OCTETS and count_fields(block, 2 * self._max_fields) > 2 * self._max_fields:
             raise _too_large()
         try:
@@ -60,7 +65,9 @@ class SectionDecoder:
         count = len(fields)
         octets = section_octets(fields)
         if octets <= self._max_octets and count <= self._max_fields:
-            return fields
+            section = InboundSection(fields)
+            self._memory.keep(block, section, octets)
+            return section
         if octets > 2 * self._max_octets or count > 2 * self._max_fields:
             raise _too_large()
         return None

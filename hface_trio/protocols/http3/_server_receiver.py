@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent
-from ...models import HeaderType
 from .._faults import ConnectionFault, StreamFault
 from .._fields import (
     MalformedSectionError,
@@ -18,6 +17,7 @@ from .._fields import (
     facts_unchecked,
     join_cookies,
 )
+from .._inbound import InboundSection
 from .._priority import EarlyPriorities, parse_priority
 from ._codes import HEADERS, HTTP3ErrorCode
 from ._connection import Connection
@@ -81,13 +81,13 @@ class ServerReceiver(Receiver):
         stream.early = connection.quic.handshake is None
         return stream
 
-    def _head_received(self, stream: RequestStream, headers: list[HeaderType] | None, last: bool) -> None:
+    def _head_received(self, stream: RequestStream, section: InboundSection | None, last: bool) -> None:
         connection = self._connection
         connection.streams.head_received(stream)
-        if headers is None:
+        if section is None:
             self._answer(stream, b"431")
             return
-        facts = self._facts(stream, headers)
+        facts = self._facts(stream, section)
         stream.method = facts.method
         stream.expected_octets = facts.content_length
         if body_mismatch(stream, end_stream=last):
@@ -98,8 +98,8 @@ class ServerReceiver(Receiver):
         if facts.content_length is not None and facts.content_length > connection.limits.request_body_octets:
             self._answer(stream, b"413")
             return
-        if facts.cookies > 1 and connection.settings.normalize_inbound_headers:
-            headers = join_cookies(headers)
+        joins_cookies = facts.cookies > 1 and connection.settings.normalize_inbound_headers
+        headers = join_cookies(section.fields) if joins_cookies else section.fields.copy()
         stream.tunnel = facts.method == b"CONNECT"
         stream.awaits_continue = facts.expects_continue and not last
         stream.priority = self._early_priorities.of(stream.stream_id, facts.priority) or stream.priority
@@ -107,14 +107,17 @@ class ServerReceiver(Receiver):
         stream.phase = MessagePhase.ENDED if last else MessagePhase.BODY
         connection.events.append(HeadersReceived(stream.stream_id, headers, last))
 
-    def _facts(self, stream: RequestStream, headers: list[HeaderType]) -> SectionFacts:
+    def _facts(self, stream: RequestStream, section: InboundSection) -> SectionFacts:
         settings = self._connection.settings
         if not settings.validate_inbound_headers:
-            return facts_unchecked(headers)
+            return facts_unchecked(section.fields)
         try:
-            return check_request(headers, extended_connect=settings.enable_connect_protocol)
+            facts = section.facts(check_request)
         except MalformedSectionError as exc:
             raise malformed(stream, exc) from exc
+        if facts.protocol is not None and not settings.enable_connect_protocol:
+            raise StreamFault(stream.stream_id, HTTP3ErrorCode.MESSAGE_ERROR, "extended CONNECT was not allowed")
+        return facts
 
     def _push_promise(self) -> ConnectionFault:
         return ConnectionFault(HTTP3ErrorCode.FRAME_UNEXPECTED, "PUSH_PROMISE of a client")

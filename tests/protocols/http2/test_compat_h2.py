@@ -72,7 +72,6 @@ def test_parts_that_are_told_what_was_received():
 
 
 def test_beginning_a_stream_counts_no_others():
-    assert "open_inbound_streams" not in inspect.getsource(H2Connection._begin_new_stream)
     connection, _ = core()
     for i in range(1000):
         connection.begin_peer_stream(2 * i + 1)
@@ -113,6 +112,73 @@ def test_what_a_state_machine_refuses_is_a_fault_of_the_stream():
     with pytest.raises(StreamFault) as caught:
         ours.receive_body(stream, end_stream=False)
     assert caught.value.code == 1
+
+
+def reference(*inputs: StreamInputs) -> dict[str, object]:
+    """What h2 makes of a stream by itself."""
+    machine = h2.stream.H2StreamStateMachine(1)
+    for input_ in inputs:
+        machine.process_input(input_)
+    return vars(machine)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_steps_of_a_server_lead_where_h2s_would(at_once):
+    connection, _ = core()
+    stream = connection.begin_peer_stream(1)
+    connection.receive_head(stream, end_stream=at_once)
+    inputs = [StreamInputs.RECV_HEADERS]
+    if not at_once:
+        assert vars(stream.state_machine) == reference(*inputs)
+        connection.receive_body(stream, end_stream=False)
+        assert vars(stream.state_machine) == reference(*inputs, StreamInputs.RECV_DATA)
+        connection.receive_body(stream, end_stream=True)
+    inputs.append(StreamInputs.RECV_END_STREAM)
+    assert vars(stream.state_machine) == reference(*inputs)
+    connection.send_interim_section(stream, section([(b":status", b"103")]))
+    connection.send_section(stream, section(RESPONSE), end_stream=False)
+    inputs.append(StreamInputs.SEND_HEADERS)
+    assert vars(stream.state_machine) == reference(*inputs)
+    connection.enter_data(stream, 1, end_stream=False)
+    assert vars(stream.state_machine) == reference(*inputs, StreamInputs.SEND_DATA)
+    if at_once:
+        connection.enter_data(stream, 1, end_stream=True)
+    else:
+        connection.send_section(stream, section([(b"a", b"b")]), end_stream=True)
+        inputs.append(StreamInputs.SEND_HEADERS)
+    assert vars(stream.state_machine) == reference(*inputs, StreamInputs.SEND_END_STREAM)
+
+
+def test_the_steps_of_an_answer_before_the_request_lead_where_h2s_would():
+    connection, _ = core()
+    stream = connection.begin_peer_stream(1)
+    connection.receive_head(stream)
+    connection.send_section(stream, section(RESPONSE), end_stream=True)
+    inputs = [StreamInputs.RECV_HEADERS, StreamInputs.SEND_HEADERS, StreamInputs.SEND_END_STREAM]
+    assert vars(stream.state_machine) == reference(*inputs)
+    connection.receive_body(stream, end_stream=True)
+    assert vars(stream.state_machine) == reference(*inputs, StreamInputs.RECV_DATA, StreamInputs.RECV_END_STREAM)
+
+
+def test_the_steps_of_a_client_lead_where_h2s_would():
+    connection, _ = core(client_side=True)
+    stream = connection.begin_own_stream(1)
+    connection.send_section(stream, section(REQUEST), end_stream=False)
+    assert vars(stream.state_machine) == reference(StreamInputs.SEND_HEADERS)
+    connection.enter_data(stream, 1, end_stream=True)
+    inputs = [StreamInputs.SEND_HEADERS, StreamInputs.SEND_END_STREAM]
+    assert vars(stream.state_machine) == reference(*inputs)
+    connection.receive_head(stream)
+    connection.receive_body(stream, end_stream=True)
+    inputs += [StreamInputs.RECV_HEADERS, StreamInputs.RECV_DATA, StreamInputs.RECV_END_STREAM]
+    assert vars(stream.state_machine) == reference(*inputs)
+
+
+def test_a_stream_has_what_h2_reads_of_it():
+    connection, _ = core()
+    stock = h2.stream.H2Stream(1, connection.config, 65_535, 65_535)
+    kept = {"_inbound_window_manager", "_expected_content_length", "_actual_content_length"}  # of what is received
+    assert vars(connection.begin_peer_stream(1)).keys() == vars(stock).keys() - kept
 
 
 @pytest.mark.parametrize("state", list(StreamState))

@@ -21,14 +21,14 @@ fields = st.lists(st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_si
 def test_what_an_encoder_encodes_is_decoded_section_after_section(sections, huffman):
     encoder, decoder = Encoder(), SectionDecoder(math.inf, math.inf)
     for section in sections:
-        assert decoder.decode(encoder.encode(section, huffman=huffman)) == section
+        assert decoder.decode(encoder.encode(section, huffman=huffman)).fields == section
 
 
 def test_fields_are_plain_tuples_also_when_never_indexed():
     block = Encoder().encode([NeverIndexedHeaderTuple(b"a", b"b")])
     decoded = SectionDecoder(1000, 10).decode(block)
     assert decoded is not None
-    assert [type(field) for field in decoded] == [tuple]
+    assert [type(field) for field in decoded.fields] == [tuple]
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_table_has_to_shrink_once_its_new_size_is_acknowledged():
         decoder.decode(b"\x82")
     shrunk = SectionDecoder(1000, 10)
     shrunk.max_table_octets = 100
-    assert shrunk.decode(b"\x3f\x45\x82") == [(b":method", b"GET")]
+    assert shrunk.decode(b"\x3f\x45\x82").fields == [(b":method", b"GET")]
 
 
 def test_size_updates_before_the_first_field_are_accepted():
-    assert SectionDecoder(1000, 10).decode(b"\x20\x3f\xe1\x1f\x82") == [(b":method", b"GET")]
+    assert SectionDecoder(1000, 10).decode(b"\x20\x3f\xe1\x1f\x82").fields == [(b":method", b"GET")]
 
 
 def section_of(octets: int, count: int) -> bytes:
@@ -86,7 +86,7 @@ def test_section_over_a_limit_is_decoded_but_not_kept(octets, count, kept):
     # The dynamic table is in step: the last field is its first entry.
     again = decoder.decode(b"\xbe")
     assert again is not None
-    assert again[0][0] == b"a"
+    assert again.fields[0][0] == b"a"
 
 
 @pytest.mark.parametrize(("octets", "count"), [(2001, 10), (900, 21)])
@@ -103,6 +103,38 @@ def test_indexed_fields_cannot_multiply_beyond_the_limit():
         decoder.decode(b"\xbe" * 16_000)
 
 
+def test_what_comes_again_is_decoded_once():
+    decoder = SectionDecoder(1000, 10)
+    assert decoder.decode(b"\x82\x84") is decoder.decode(b"\x82\x84")
+
+
+def test_what_comes_again_means_what_the_table_says_now():
+    encoder, decoder = Encoder(), SectionDecoder(1000, 10)
+    for value in (b"1", b"2", b"3"):
+        decoder.decode(encoder.encode([(b"a", value)]))
+        assert decoder.decode(b"\xbe").fields == [(b"a", value)]
+    decoder.decode(b"\x20")
+    with pytest.raises(ConnectionFault):
+        decoder.decode(b"\xbe")
+
+
+def test_what_comes_again_is_refused_too_once_the_table_is_too_large():
+    decoder = SectionDecoder(1000, 10)
+    decoder.decode(b"\x82")
+    decoder.max_table_octets = 100
+    with pytest.raises(ConnectionFault):
+        decoder.decode(b"\x82")
+
+
+def test_few_and_short_sections_are_remembered():
+    decoder = SectionDecoder(math.inf, math.inf)
+    for number in range(100):
+        decoder.decode(Encoder().encode([NeverIndexedHeaderTuple(b"a", b"%d" % number)]))
+        decoder.decode(Encoder().encode([NeverIndexedHeaderTuple(b"a", b"%d" % number * 1000)]))
+    assert 0 < len(decoder._memory._sections) <= 16
+    assert sum(map(len, decoder._memory._sections)) < 1000
+
+
 def test_size_updates_count_as_fields():
     with pytest.raises(ConnectionFault):
         SectionDecoder(1000, 10).decode(b"\x20" * 21)
@@ -116,4 +148,4 @@ def test_any_octets_are_a_section_or_a_fault(block):
     except ConnectionFault as fault:
         assert fault.code in {9, 11}  # noqa: PT017
     else:
-        assert decoded is None or len(decoded) <= 10
+        assert decoded is None or len(decoded.fields) <= 10
