@@ -4,11 +4,16 @@
 
     connection task                            one per connection
     ├─ reader    network → protocol → streams  never waits for an application, a full queue or a send
-    └─ serves the streams in turn (HTTP/1.1)   a cancel scope around the handler's calls
+    ├─ writer    protocol → network            fair between streams (HTTP/2 and 3)
+    └─ serves the streams, each in a cancel scope: in turn (HTTP/1.1), or in a task each
 
-A listener makes connections of accepted byte streams, an opener makes them of addresses. :class:`HTTPConnection` is the level
+A listener makes connections of what comes to a socket, an opener makes them of addresses. :class:`HTTPConnection` is the level
 of tools and proxies, :class:`HTTPStream` that of handlers and clients.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from ._connection import ConnectionStatistics, HTTPConnection
 from ._context import ConnectionContext, PeerGonePolicy
@@ -17,13 +22,18 @@ from ._http2 import HTTP2Features
 from ._ledger import Ledger, LedgerHolder
 from ._listeners import ConnectionHandler, HTTPListener, HTTPMultiListener, HTTPOverTCPListener
 from ._observer import ConnectionRecord, Observer, StreamRecord
-from ._openers import HTTPOpener, HTTPOverTCPOpener
+from ._openers import HTTPFallbackOpener, HTTPOpener, HTTPOverTCPOpener
 from ._opening import OpenStream
 from ._own_nursery import OwnNursery
+from ._quic_link import QUICLink
 from ._ring import ConnectionEvents
 from ._serial_server import StreamHandler
 from ._stream import HTTPStream
 from ._stream_parts import DataIterator, StreamStatistics
+
+if TYPE_CHECKING:
+    from ._quic_listener import HTTPOverQUICListener
+    from ._quic_opener import HTTPOverQUICOpener
 
 __all__ = [
     "ConnectionContext",
@@ -34,9 +44,12 @@ __all__ = [
     "DataIterator",
     "HTTP2Features",
     "HTTPConnection",
+    "HTTPFallbackOpener",
     "HTTPListener",
     "HTTPMultiListener",
     "HTTPOpener",
+    "HTTPOverQUICListener",
+    "HTTPOverQUICOpener",
     "HTTPOverTCPListener",
     "HTTPOverTCPOpener",
     "HTTPStream",
@@ -46,8 +59,22 @@ __all__ = [
     "OpenStream",
     "OwnNursery",
     "PeerGonePolicy",
+    "QUICLink",
     "StreamHandler",
     "StreamRecord",
     "StreamStatistics",
     "renew",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is on QUIC when it is asked for: its cryptography takes as long to import as all the rest."""
+    if name == "HTTPOverQUICListener":
+        from . import _quic_listener  # noqa: PLC0415
+
+        return _quic_listener.HTTPOverQUICListener
+    if name == "HTTPOverQUICOpener":
+        from . import _quic_opener  # noqa: PLC0415
+
+        return _quic_opener.HTTPOverQUICOpener
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

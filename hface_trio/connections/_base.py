@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
 from ..errors import ConnectionLostError, HfaceError, RemoteProtocolError
 from ..events import ConnectionTerminated, Event
 from ..models import AddressType
-from ..protocols import HTTPOverTCPProtocol, OutputEnd
+from ..protocols import HTTPProtocol, OutputEnd
 from ._context import ConnectionContext
 from ._driver import StreamDriver
 from ._input import EventQueue
@@ -21,21 +21,27 @@ from ._stream import HTTPStream
 from ._wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from ..networking import Buffer, ByteStream, ExtraAttributes
+    from ..networking import Buffer, ExtraAttributes
 
 __all__ = ["ConnectionDriver"]
 
-READ_OCTETS = 64 * 1024
+_P = TypeVar("_P", bound=HTTPProtocol)
 
 
-class ConnectionDriver(StreamDriver):
-    """Runs one connection: base of all drivers."""
+class ConnectionDriver(StreamDriver, Generic[_P]):
+    """Runs one connection: base of all drivers.
+
+    Args:
+        protocol: the sans-IO part.
+        attributes: what is known of the transport.
+        context: limits and accounts.
+        record: for the observer.
+    """
 
     def __init__(
-        self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
+        self, protocol: _P, attributes: ExtraAttributes, context: ConnectionContext, record: ConnectionRecord
     ) -> None:
-        self.protocol: HTTPOverTCPProtocol = protocol
-        self.transport: ByteStream = transport
+        self.protocol: _P = protocol
         self.context: ConnectionContext = context
         self.record: ConnectionRecord = record
         self.http_version: str = protocol.http_version
@@ -47,10 +53,9 @@ class ConnectionDriver(StreamDriver):
         self.task: trio.lowlevel.Task | None = None
         """The task that runs the connection."""
         self.subscribers: set[ConnectionEvents] = set()
-        self._attributes = transport.extra_attributes
+        self._attributes = attributes
         self._attention = Wakeup()
         self._input_ended = False
-        self._eof_sent = False
         self._closed = False
         self._reads_on = False
 
@@ -147,39 +152,6 @@ class ConnectionDriver(StreamDriver):
         self._attention.wake()
         return self._reads_on
 
-    async def _close_in_order(self, aborted: bool) -> None:
-        """Close; a server half-closes first and reads on for a while, so that the peer can read the last answer."""
-        if aborted:
-            self.transport.abort()
-        elif self.record.client_side:
-            await self.transport.aclose()
-        else:
-            with trio.move_on_after(self.context.timeouts.linger_seconds):
-                await self._linger()
-            await self.transport.aclose()
-        self._closed = True
-
-    async def _linger(self) -> None:
-        try:
-            if not self._eof_sent:
-                await self.transport.send_eof()
-            while not self._input_ended:
-                self._input_ended = not await self.transport.receive_some(READ_OCTETS)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._input_ended = True  # nobody is left to read the answer
-
-    async def _send_last(self, buffers: list[Buffer]) -> None:
-        """Send what is left of a connection that was cancelled, and close it; under a deadline of the caller's."""
-        try:
-            for buffer in buffers:
-                await self.transport.send_all(buffer)
-            await self.transport.aclose()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.transport.abort()
-        except trio.Cancelled:
-            self.transport.abort()
-            raise
-
     def _note_end(self, octets_sent: int) -> None:
         self.record.octets_received = self.octets_received
         self.record.octets_sent = octets_sent
@@ -232,12 +204,12 @@ class ConnectionDriver(StreamDriver):
     @property
     def local_address(self) -> AddressType | None:
         """Address of this side."""
-        return self._attributes.local_address
+        return self.extra_attributes.local_address
 
     @property
     def remote_address(self) -> AddressType | None:
         """Address of the peer."""
-        return self._attributes.remote_address
+        return self.extra_attributes.remote_address
 
 
 _GOES_ON = frozenset({OutputEnd.OPEN, OutputEnd.HALF_CLOSED})

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import dataclasses
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import trio
 
-from ..errors import LocalProtocolError
+from ..errors import ConfigurationError, LocalProtocolError
 from ..events import DataReceived, Event, HeadersReceived
 from ..models import AddressType, HeadersType, HTTPErrorCodes
 from ..networking import Buffer, ByteStream, ExtraAttributes
-from ..protocols import HTTPOverTCPProtocol, HTTPOverTCPUpgrade
+from ..protocols import HTTPOverQUICProtocol, HTTPOverTCPProtocol, HTTPOverTCPUpgrade
 from ..protocols.http2 import H2Protocol
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
+from ._datagram_wire import DatagramWire
 from ._failures import renew
 from ._http2 import HTTP2Features
 from ._input import EventQueue
@@ -33,11 +34,15 @@ from ._multiplexed_server import MultiplexedServerDriver
 from ._observer import ConnectionRecord
 from ._opening import OpenStream
 from ._own_nursery import OwnNursery
+from ._quic_link import QUICLink
 from ._ring import ConnectionEvents
 from ._serial_client import SerialClientDriver
 from ._serial_server import SerialServerDriver, StreamHandler
+from ._wire import StreamWire, Wire
 
 __all__ = ["ConnectionStatistics", "HTTPConnection"]
+
+_Driver: TypeAlias = ConnectionDriver[Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,32 +72,39 @@ class HTTPConnection:
         context: limits and accounts; those of a connection alone unless given.
         initial: octets that were received to choose the protocol, and are its first input.
         upgrade: makes the protocol that may take over from HTTP/1.1, where a client asks for that (server, by streams).
+        alternative_services: value of the ``alt-svc`` field that responses get (server; RFC 7838 §3).
+
+    Raises:
+        ConfigurationError: one of protocol and transport is of QUIC, the other is not.
     """
 
     def __init__(
         self,
-        protocol: HTTPOverTCPProtocol,
-        transport: ByteStream,
+        protocol: HTTPOverTCPProtocol | HTTPOverQUICProtocol,
+        transport: ByteStream | QUICLink,
         *,
         client_side: bool,
         context: ConnectionContext | None = None,
         initial: bytes = b"",
         upgrade: HTTPOverTCPUpgrade | None = None,
+        alternative_services: bytes | None = None,
     ) -> None:
+        if isinstance(protocol, HTTPOverQUICProtocol) != isinstance(transport, QUICLink):
+            raise ConfigurationError("protocol and transport must be both of QUIC, or neither")
         self._upgrade = upgrade
+        self._alternative_services = alternative_services
         self._initial = initial
         self._protocol = protocol
         self._transport = transport
         self._client_side = client_side
         self._context = context or ConnectionContext()
-        self._driver: ConnectionDriver | None = None
+        self._driver: _Driver | None = None
         self._raw: EventQueue[Event] | None = None
         self._own_nursery: OwnNursery | None = None
         self._started = trio.Event()
         self._over = trio.Event()
         self._body_wanted: int | None = None
         attributes = transport.extra_attributes
-        self._attributes = attributes
         self._record = ConnectionRecord(
             protocol.http_version,
             client_side,
@@ -121,12 +133,12 @@ class HTTPConnection:
     @property
     def local_address(self) -> AddressType | None:
         """Address of this side."""
-        return self._attributes.local_address
+        return self.extra_attributes.local_address
 
     @property
     def remote_address(self) -> AddressType | None:
         """Address of the peer."""
-        return self._attributes.remote_address
+        return self.extra_attributes.remote_address
 
     @property
     def error_codes(self) -> HTTPErrorCodes:
@@ -136,7 +148,7 @@ class HTTPConnection:
     @property
     def extra_attributes(self) -> ExtraAttributes:
         """What is known of the transport: addresses, TLS version, ALPN, peer certificate."""
-        return self._attributes
+        return self._transport.extra_attributes
 
     @property
     def draining(self) -> bool:
@@ -195,11 +207,12 @@ class HTTPConnection:
         driver = self._make_driver(handler)
         await self._run(driver, trio.TASK_STATUS_IGNORED)
 
-    async def _run(self, driver: ConnectionDriver, task_status: trio.TaskStatus[HTTPConnection]) -> None:
+    async def _run(self, driver: _Driver, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         if self._driver is not None:
             raise LocalProtocolError("the connection runs, or ran, already")
         self._driver = driver
         driver.connection = self
+        driver.alternative_services = self._alternative_services
         driver.task = trio.lowlevel.current_task()
         context, record = self._context, self._record
         context.connections.add(self)
@@ -222,29 +235,60 @@ class HTTPConnection:
         self._protocol = protocol
         self._record.http_version = protocol.http_version
         successor = self._driver = MultiplexedServerDriver(
-            protocol, self._transport, self._context, self._record, driver.handler, bytes(driver.trailing_data)
+            protocol,
+            self._make_wire(protocol, bytes(driver.trailing_data)),
+            self._context,
+            self._record,
+            driver.handler,
         )
         successor.connection = self
+        successor.alternative_services = self._alternative_services
         successor.task = driver.task
         successor.octets_received = driver.octets_received
         if driver.draining.is_set():
             successor.drain()
         await successor.run(started=lambda: self._drain_late(successor))
 
-    def _make_driver(self, handler: StreamHandler | None) -> ConnectionDriver:
-        parts = (self._protocol, self._transport, self._context, self._record)
-        if self._client_side:
-            return MultiplexedClientDriver(*parts, self._initial) if self.multiplexed else SerialClientDriver(*parts)
+    def _make_driver(self, handler: StreamHandler | None) -> _Driver:
+        protocol, transport, context, record = self._protocol, self._transport, self._context, self._record
         if self.multiplexed:
-            return MultiplexedServerDriver(*parts, handler, self._initial)
-        return SerialServerDriver(*parts, handler, self._initial, self._upgrade if handler is not None else None)
+            wire = self._make_wire(protocol, self._initial)
+            if self._client_side:
+                return MultiplexedClientDriver(protocol, wire, context, record)
+            protocol.hold_streams = handler is not None
+            return MultiplexedServerDriver(protocol, wire, context, record, handler)
+        if isinstance(protocol, HTTPOverQUICProtocol) or isinstance(transport, QUICLink):
+            raise ConfigurationError("a protocol over QUIC has to be multiplexed")
+        if self._client_side:
+            return SerialClientDriver(protocol, transport, context, record)
+        upgrade = self._upgrade if handler is not None else None
+        return SerialServerDriver(protocol, transport, context, record, handler, self._initial, upgrade)
 
-    def _set_started(self, driver: ConnectionDriver, task_status: trio.TaskStatus[HTTPConnection]) -> None:
+    def _make_wire(self, protocol: HTTPOverTCPProtocol | HTTPOverQUICProtocol, initial: bytes) -> Wire:
+        timeouts, transport = self._context.timeouts, self._transport
+        if isinstance(protocol, HTTPOverQUICProtocol):
+            if not isinstance(transport, QUICLink):
+                raise ConfigurationError("a protocol over QUIC needs a link")
+            return DatagramWire(
+                protocol, transport, client_side=self._client_side, linger_seconds=timeouts.linger_seconds
+            )
+        if isinstance(transport, QUICLink):
+            raise ConfigurationError("a protocol over TCP needs a byte stream")
+        return StreamWire(
+            protocol,
+            transport,
+            initial=initial,
+            client_side=self._client_side,
+            progress_seconds=timeouts.write_progress_seconds,
+            linger_seconds=timeouts.linger_seconds,
+        )
+
+    def _set_started(self, driver: _Driver, task_status: trio.TaskStatus[HTTPConnection]) -> None:
         self._started.set()
         task_status.started(self)
         self._drain_late(driver)
 
-    def _drain_late(self, driver: ConnectionDriver) -> None:
+    def _drain_late(self, driver: _Driver) -> None:
         """Drain a connection that was still being made when its server began to shut down; HTTP/1.1 sees to it itself."""
         if self._context.draining and self.multiplexed and not self._client_side:
             driver.drain()
@@ -295,7 +339,7 @@ class HTTPConnection:
             await self._over.wait()
         await trio.lowlevel.checkpoint()
 
-    def _runs_current_task(self, driver: ConnectionDriver) -> bool:
+    def _runs_current_task(self, driver: _Driver) -> bool:
         task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         while task is not None and task is not driver.task:
             task = None if task.parent_nursery is None else task.parent_nursery.parent_task
@@ -454,7 +498,7 @@ class HTTPConnection:
         self._protocol.acknowledge(stream_id, n_octets)
         self._running().acknowledged()
 
-    async def _begin_raw_send(self, stream_id: int) -> ConnectionDriver:
+    async def _begin_raw_send(self, stream_id: int) -> _Driver:
         driver = self._use_raw()
         await driver.raw_wait_sendable(stream_id)
         if driver.failure is not None or self._over.is_set():
@@ -463,7 +507,7 @@ class HTTPConnection:
             raise trio.ClosedResourceError("the connection is closed")
         return driver
 
-    def _use_raw(self) -> ConnectionDriver:
+    def _use_raw(self) -> _Driver:
         driver = self._running()
         if self._raw is None:
             if self._record.streams:
@@ -474,7 +518,7 @@ class HTTPConnection:
                 self._raw.end()
         return driver
 
-    def _running(self) -> ConnectionDriver:
+    def _running(self) -> _Driver:
         if self._driver is None:
             raise LocalProtocolError(
                 "the connection does not run: use 'async with connection:' or start connection.run"

@@ -33,6 +33,8 @@ class StreamDriver(ABC):
     draining: trio.Event
     http_version: str
     connection: HTTPConnection
+    alternative_services: bytes | None = None
+    """Value of the ``alt-svc`` field that responses of a server get."""
     tunnel_follows_request: bool = False
     """Whether a tunnel's input begins behind the end of the request (HTTP/1.1), instead of being the request's body."""
 

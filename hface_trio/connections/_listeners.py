@@ -11,7 +11,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 import trio
 
@@ -28,6 +28,31 @@ __all__ = ["ConnectionHandler", "HTTPListener", "HTTPMultiListener", "HTTPOverTC
 
 ConnectionHandler: TypeAlias = Callable[[HTTPConnection], Awaitable[object]]
 """What serves a connection: an asynchronous function of one argument, which runs the connection."""
+
+
+_T = TypeVar("_T")
+
+
+async def handle_connection(handler: Callable[[_T], Awaitable[object]], connection: _T, host: str) -> None:
+    """Call what handles a connection; whatever it raises ends that connection only.
+
+    Args:
+        handler: is called.
+        connection: its argument.
+        host: of the peer, for the log.
+    """
+    try:
+        await handler(connection)
+    except (HTTPConnectionError, trio.BrokenResourceError) as exc:  # peers leave: not worth an error in the log
+        logger.debug("a connection from %s ended: %s", host or "a peer", exc)
+    except Exception:  # noqa: BLE001  # the barrier: no connection may end its server
+        logger.exception("a connection from %s failed", host or "a peer")
+    except BaseExceptionGroup as group:
+        failures, rest = group.split(Exception)
+        if failures is not None:
+            logger.error("a connection from %s failed", host or "a peer", exc_info=failures)
+        if rest is not None:
+            raise rest from None
 
 
 class HTTPListener(ABC):
@@ -97,6 +122,8 @@ class HTTPOverTCPListener(HTTPListener):
         *,
         context: ConnectionContext | None = None,
     ) -> None:
+        self.alternative_services: bytes | None = None
+        """Value of the ``alt-svc`` field that responses get (RFC 7838 §3)."""
         self._protocol_factory = protocol_factory
         self._listeners = tuple(listeners)
         self._context = context or ConnectionContext()
@@ -173,20 +200,13 @@ class HTTPOverTCPListener(HTTPListener):
                 stream.abort()
 
     async def _serve_connection(self, stream: ByteStream, host: str, connection_handler: ConnectionHandler) -> None:
-        try:
+        async def open_and_handle(stream: ByteStream) -> None:
             connection = await self._open_connection(stream)
             if connection is not None:
                 await connection_handler(connection)
-        except (HTTPConnectionError, trio.BrokenResourceError) as exc:  # peers leave: not worth an error in the log
-            logger.debug("a connection from %s ended: %s", host or "a peer", exc)
-        except Exception:  # noqa: BLE001  # the barrier: no connection may end its server
-            logger.exception("a connection from %s failed", host or "a peer")
-        except BaseExceptionGroup as group:
-            failures, rest = group.split(Exception)
-            if failures is not None:
-                logger.error("a connection from %s failed", host or "a peer", exc_info=failures)
-            if rest is not None:
-                raise rest from None
+
+        try:
+            await handle_connection(open_and_handle, stream, host)
         finally:
             with trio.move_on_after(1, shield=True):  # a deadline, though closing does not wait
                 await stream.aclose()  # harmless when it is closed
@@ -218,7 +238,13 @@ class HTTPOverTCPListener(HTTPListener):
         if attributes.tls_version is None and isinstance(self._protocol_factory, ALPNHTTPFactory):
             upgrade = self._protocol_factory.upgrade
         return HTTPConnection(
-            protocol, stream, client_side=False, context=self._context, initial=initial, upgrade=upgrade
+            protocol,
+            stream,
+            client_side=False,
+            context=self._context,
+            initial=initial,
+            upgrade=upgrade,
+            alternative_services=self.alternative_services,
         )
 
     async def _sniff(self, stream: ByteStream) -> tuple[str | None, bytes]:

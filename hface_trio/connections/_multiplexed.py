@@ -1,4 +1,4 @@
-"""A connection that carries many streams at a time: HTTP/2.
+"""A connection that carries many streams at a time: HTTP/2 and HTTP/3.
 
 ::
 
@@ -46,47 +46,41 @@ from ..events import (
     StreamResetReceived,
 )
 from ..models import HeadersType
-from ..protocols import HTTPOverTCPProtocol, OutputEnd
-from ._base import READ_OCTETS, ConnectionDriver
+from ..protocols import HTTPProtocol, OutputEnd, StreamCodes
+from ._base import ConnectionDriver
 from ._context import ConnectionContext
 from ._observer import ConnectionRecord
 from ._stream import HTTPStream
+from ._wire import Wire
 from ._writer import CLOGGED_OCTETS, SendQueue, Writer
 
 if TYPE_CHECKING:
-    from ..networking import Buffer, ByteStream
+    from ..networking import Buffer, ExtraAttributes
 
 __all__ = ["MultiplexedDriver"]
-
-NO_ERROR = 0
-INTERNAL_ERROR = 2
-REFUSED_STREAM = 7
-CANCEL = 8
-ENHANCE_YOUR_CALM = 11
 
 _SWEEPS = 4
 _STALE_SECONDS = 0.1
 
 
-class MultiplexedDriver(ConnectionDriver):
+class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
     """What the server's and the client's side of a multiplexed connection share.
 
     Args:
-        initial: octets that were received before the protocol was chosen.
+        protocol: the sans-IO part.
+        wire: the network, which feeds ``protocol``.
+        context: limits and accounts.
+        record: for the observer.
     """
 
     _nursery: trio.Nursery
 
     def __init__(
-        self,
-        protocol: HTTPOverTCPProtocol,
-        transport: ByteStream,
-        context: ConnectionContext,
-        record: ConnectionRecord,
-        initial: bytes = b"",
+        self, protocol: HTTPProtocol, wire: Wire, context: ConnectionContext, record: ConnectionRecord
     ) -> None:
-        super().__init__(protocol, transport, context, record)
-        self._initial = initial
+        super().__init__(protocol, wire.extra_attributes, context, record)
+        self.wire: Wire = wire
+        self.codes: StreamCodes = protocol.stream_codes
         self._now = 0.0
         self._streams: dict[int, HTTPStream] = {}
         self._read_scope = trio.CancelScope()
@@ -95,11 +89,11 @@ class MultiplexedDriver(ConnectionDriver):
         self._sweep_seconds = min(timeouts.body_progress_seconds, timeouts.write_progress_seconds) / _SWEEPS
         self.writer: Writer = Writer(
             protocol,
-            transport,
+            wire,
             context.ledger,
-            timeouts.write_progress_seconds,
             priority_of=self._priority_of,
             pump=self.pump,
+            retime=self._retime,
             on_failure=self._output_failed,
         )
 
@@ -109,20 +103,21 @@ class MultiplexedDriver(ConnectionDriver):
         """Run the connection until it is over; call ``started`` when it runs. Raises nothing but cancellation."""
         self.protocol.clock(trio.current_time())
         self.protocol.may_grow = self._may_grow
-        self.protocol.in_turns = True
         try:
             async with trio.open_nursery() as streams:
                 self._nursery = streams
                 async with trio.open_nursery() as input_and_output:
                     input_and_output.start_soon(self._read)
                     input_and_output.start_soon(self.writer.run)
+                    input_and_output.start_soon(self.wire.run)
                     started()
                     await self._wait_over()
                     if not self._is_aborted():
                         await self.writer.wait_flushed()
                     input_and_output.cancel_scope.cancel()
                 self._end()
-                await self._close_in_order(self._is_aborted())
+                await self.wire.close(aborted=self._is_aborted())
+                self._closed = True
         finally:
             with trio.move_on_after(self.context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
                 await self._close_at_once()
@@ -131,7 +126,12 @@ class MultiplexedDriver(ConnectionDriver):
     def statistics(self) -> tuple[int, int, int]:
         """Return octets received, sent and buffered."""
         buffered = sum(stream.ledger_octets for stream in self._streams.values()) + self.writer.queued_octets
-        return self.octets_received, self.writer.octets_sent, buffered
+        return self.octets_received, self.wire.octets_sent, buffered
+
+    @property
+    def extra_attributes(self) -> ExtraAttributes:
+        """What is known of the transport."""
+        return self.wire.extra_attributes
 
     @property
     def open_streams(self) -> int:
@@ -209,7 +209,9 @@ class MultiplexedDriver(ConnectionDriver):
         code, stream_id = event.error_code, event.stream_id
         cause: HfaceError
         received = isinstance(event, StreamResetReceived)
-        if received and code == REFUSED_STREAM and self.record.client_side:  # also when GOAWAY has ended the connection
+        if (
+            received and code == self.codes.refused and self.record.client_side
+        ):  # also when GOAWAY has ended the connection
             cause = RequestNotProcessedError(
                 "the peer did not process the request", error_code=code, stream_id=stream_id
             )
@@ -274,42 +276,27 @@ class MultiplexedDriver(ConnectionDriver):
             self._time_passed()
 
     async def _read_until_over(self, scope: trio.CancelScope) -> None:
-        protocol, transport = self.protocol, self.transport
-        data = self._initial
-        self._initial = b""
+        protocol, wire = self.protocol, self.wire
         self._now = trio.current_time()
         while self.terminated is None:
-            if not data:
-                try:
-                    data = await transport.receive_some(READ_OCTETS)
-                except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-                    self._input_ended = True
-                    self._broke("the connection broke", exc)
-                    protocol.connection_lost()
-                    self.pump()
-                    return
+            try:
+                await wire.receive()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+                self._input_ended = True
+                self._broke("the connection broke", exc)
+                protocol.connection_lost()
+                self.pump()
+                return
             now = self._now = trio.current_time()
             protocol.clock(now)
-            if data:
-                self._note_received(len(data))
-                protocol.bytes_received(data)
-                data = b""
-            else:
-                self._input_ended = True
-                protocol.eof_received()
-            self._received(scope)
-            while protocol.input_waits:
-                await trio.lowlevel.checkpoint()  # many frames in one read: others have their turn in between
-                protocol.bytes_received(b"")
-                self._received(scope)
-
-    def _received(self, scope: trio.CancelScope) -> None:
-        self.pump()
-        self._batch_done()
-        self.writer.wake()
-        deadline = self._next_deadline()
-        if deadline < scope.deadline:
-            scope.deadline = deadline
+            self._input_ended = wire.input_ended
+            self._note_received(wire.feed())
+            self.pump()
+            self._batch_done()
+            self.writer.wake()
+            deadline = self._next_deadline()
+            if deadline < scope.deadline:
+                scope.deadline = deadline
 
     def _batch_done(self) -> None:
         """Start what the events of one read asked for."""
@@ -340,9 +327,11 @@ class MultiplexedDriver(ConnectionDriver):
         """Reset the streams whose peer lets them wait for too long."""
         for stream_id in self.writer.stalled(now - self.context.timeouts.write_progress_seconds):
             stream = self._streams.get(stream_id)
-            cause = StreamResetError("the peer took nothing in time", error_code=CANCEL, stream_id=stream_id)
+            cause = StreamResetError(
+                "the peer took nothing in time", error_code=self.codes.cancelled, stream_id=stream_id
+            )
             if stream is None:
-                self.protocol.submit_stream_reset(stream_id, CANCEL)
+                self.protocol.submit_stream_reset(stream_id, self.codes.cancelled)
             else:
                 self._give_up(stream, cause)
         if self.record.client_side:
@@ -356,13 +345,13 @@ class MultiplexedDriver(ConnectionDriver):
                 self._give_up(
                     stream,
                     StreamResetError(
-                        "the request body made no progress", error_code=CANCEL, stream_id=stream.stream_id
+                        "the request body made no progress", error_code=self.codes.cancelled, stream_id=stream.stream_id
                     ),
                 )
 
     def _give_up(self, stream: HTTPStream, cause: HfaceError) -> None:
         self._peer_gone(stream, cause)
-        self.protocol.submit_stream_reset(stream.stream_id, CANCEL)
+        self.protocol.submit_stream_reset(stream.stream_id, self.codes.cancelled)
         self._drop_output(stream)  # last: this may finish the stream, and its end is no clean one
 
     # The end
@@ -378,15 +367,11 @@ class MultiplexedDriver(ConnectionDriver):
         self.protocol.submit_close()
         while self.protocol.next_event() is not None:
             pass  # nothing of the application runs any more
-        buffers = self.protocol.buffers_to_send()
-        if self._is_aborted():
-            self.transport.abort()
-            return
-        await self._send_last([*self.writer.take_pending(), *buffers])
+        await self.wire.close_at_once(aborted=self._is_aborted())
 
     def _end(self) -> None:
         self.writer.close_all()
-        self._note_end(self.writer.octets_sent)
+        self._note_end(self.wire.octets_sent)
         for stream in list(self._streams.values()):
             self._peer_gone(stream, self._connection_lost_error(0, stream))
 
@@ -394,7 +379,7 @@ class MultiplexedDriver(ConnectionDriver):
 
     def _add_stream(self, stream: HTTPStream) -> None:
         self._streams[stream.stream_id] = stream
-        stream._shed_code = ENHANCE_YOUR_CALM
+        stream._shed_code = self.codes.excessive_load
         stream.received_at = self._now
         self.open_record(stream)
 
@@ -410,6 +395,7 @@ class MultiplexedDriver(ConnectionDriver):
         if n_octets := stream.discard_input():
             self.protocol.acknowledge(stream.stream_id, n_octets)
         self.context.ledger.release(stream)
+        self.protocol.stream_released(stream.stream_id)
         self.close_record(stream)
 
     def _queue_of(self, stream: HTTPStream) -> SendQueue:
@@ -512,7 +498,7 @@ class MultiplexedDriver(ConnectionDriver):
         """Queue data; wait until at most 64 KiB of the stream is unsent."""
         if not self.protocol.can_send(stream_id):
             raise LocalProtocolError(f"stream {stream_id} takes no data now", stream_id=stream_id)
-        queue = self.writer.open(stream_id, lambda: self.protocol.submit_stream_reset(stream_id, CANCEL))
+        queue = self.writer.open(stream_id, lambda: self.protocol.submit_stream_reset(stream_id, self.codes.cancelled))
         if end_stream:
             queue.on_empty = lambda: self.writer.close(queue)
         self.writer.put(queue, memoryview(data).cast("B"), end_stream)

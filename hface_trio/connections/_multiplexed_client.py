@@ -7,12 +7,12 @@ import trio
 from ..errors import ConnectionLostError, HfaceError
 from ..events import Event, GoawayReceived, PushPromiseReceived, SettingsReceived, StreamEvent
 from ..models import HeadersType
-from ..networking import ByteStream
-from ..protocols import HTTPOverTCPProtocol
+from ..protocols import HTTPProtocol
 from ._context import ConnectionContext
-from ._multiplexed import CANCEL, MultiplexedDriver
+from ._multiplexed import MultiplexedDriver
 from ._observer import ConnectionRecord
 from ._stream import HTTPStream
+from ._wire import Wire
 
 __all__ = ["MultiplexedClientDriver"]
 
@@ -22,13 +22,12 @@ class MultiplexedClientDriver(MultiplexedDriver):
 
     def __init__(
         self,
-        protocol: HTTPOverTCPProtocol,
-        transport: ByteStream,
+        protocol: HTTPProtocol,
+        wire: Wire,
         context: ConnectionContext,
         record: ConnectionRecord,
-        initial: bytes = b"",
     ) -> None:
-        super().__init__(protocol, transport, context, record, initial)
+        super().__init__(protocol, wire, context, record)
         self._slots = trio.lowlevel.ParkingLot()
         self.pushed: dict[int, HTTPStream] = {}
 
@@ -61,7 +60,7 @@ class MultiplexedClientDriver(MultiplexedDriver):
         unsent = queue is not None and not queue.empty
         if not (stream.rules.ended and stream.input_ended) or stream.rules.broken or unsent:
             stream.fail(ConnectionLostError("the stream was given up", stream_id=stream.stream_id))
-            self.protocol.submit_stream_reset(stream.stream_id, CANCEL)
+            self.protocol.submit_stream_reset(stream.stream_id, self.codes.cancelled)
         self.close_stream(stream)
         self.submitted()
         self._slots.unpark_all()
@@ -78,7 +77,7 @@ class MultiplexedClientDriver(MultiplexedDriver):
     def _dispatch_stream(self, event: StreamEvent) -> None:
         if isinstance(event, PushPromiseReceived):
             if len(self.pushed) >= self.context.limits.concurrent_streams:  # nobody takes them
-                self.protocol.submit_stream_reset(event.promised_stream_id, CANCEL)
+                self.protocol.submit_stream_reset(event.promised_stream_id, self.codes.cancelled)
                 return
             stream = HTTPStream(self, event.promised_stream_id, event.headers, client_side=True, request_ended=True)
             stream.rules.request_head([], end_stream=True)

@@ -17,15 +17,15 @@ import trio
 from ..errors import BodyTooLargeError, HfaceError, LocalProtocolError, StreamResetError
 from ..events import HeadersReceived, StreamEvent
 from ..models import HeadersType
-from ..networking import ByteStream
-from ..protocols import HTTPOverTCPProtocol
+from ..protocols import HTTPProtocol
 from ..protocols.http2 import H2ServerProtocol
 from ._context import ConnectionContext, logger
 from ._date import http_date
-from ._multiplexed import CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, MultiplexedDriver
+from ._multiplexed import MultiplexedDriver
 from ._observer import ConnectionRecord
 from ._serial_server import StreamHandler, log_handler_failure
 from ._stream import HTTPStream
+from ._wire import Wire
 from ._writer import CLOGGED_OCTETS
 
 __all__ = ["MultiplexedServerDriver"]
@@ -36,14 +36,13 @@ class MultiplexedServerDriver(MultiplexedDriver):
 
     def __init__(
         self,
-        protocol: HTTPOverTCPProtocol,
-        transport: ByteStream,
+        protocol: HTTPProtocol,
+        wire: Wire,
         context: ConnectionContext,
         record: ConnectionRecord,
         handler: StreamHandler | None,
-        initial: bytes = b"",
     ) -> None:
-        super().__init__(protocol, transport, context, record, initial)
+        super().__init__(protocol, wire, context, record)
         self._handler = handler
         self._slots_used = 0
         self._starting: list[HTTPStream] = []
@@ -68,7 +67,8 @@ class MultiplexedServerDriver(MultiplexedDriver):
             or context.handlers + len(self._starting) >= context.limits.handlers
             or not context.ledger.accepts_streams
         ):
-            self.protocol.submit_stream_reset(event.stream_id, REFUSED_STREAM)
+            self.protocol.submit_stream_reset(event.stream_id, self.codes.refused)
+            self.protocol.stream_released(event.stream_id)
             return
         stream = HTTPStream(self, event.stream_id, event.headers, client_side=False, request_ended=event.end_stream)
         self._add_stream(stream)
@@ -148,9 +148,9 @@ class MultiplexedServerDriver(MultiplexedDriver):
         if not finished and cause is None:
             stream.fail(StreamResetError("the handler ended without finishing", stream_id=stream.stream_id))
             if cancelled:
-                self.protocol.submit_stream_reset(stream.stream_id, CANCEL)
+                self.protocol.submit_stream_reset(stream.stream_id, self.codes.cancelled)
             elif rules.head_sent or not self._answer(stream, 413 if isinstance(failure, BodyTooLargeError) else 500):
-                self.protocol.submit_stream_reset(stream.stream_id, INTERNAL_ERROR)
+                self.protocol.submit_stream_reset(stream.stream_id, self.codes.internal_error)
         elif finished and queue is not None and not queue.empty and not queue.closed:
             queue.on_empty = lambda: self._finish(stream)
             return
@@ -172,11 +172,11 @@ class MultiplexedServerDriver(MultiplexedDriver):
         if stream.send_queue is not None:
             stream.send_queue.on_empty = None
         if not stream.input_ended:
-            self.protocol.submit_stream_reset(stream.stream_id, NO_ERROR)
+            self.protocol.submit_stream_reset(stream.stream_id, self.codes.no_error)
         self.close_stream(stream)
         self._slots_used -= 1
         if self.writer.is_clogged(2 * CLOGGED_OCTETS):
-            self.close(ENHANCE_YOUR_CALM)  # sends requests and takes no answers, be they resets
+            self.close(self.codes.excessive_load)  # sends requests and takes no answers, be they resets
         self._start_waiting()
         self.submitted()
 
@@ -213,7 +213,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
         """Settle a promised stream: reset it unless its response is complete, and close it once that has left."""
         queue = stream.send_queue
         if not stream.rules.ended or stream.rules.broken:
-            self.protocol.submit_stream_reset(stream.stream_id, CANCEL)
+            self.protocol.submit_stream_reset(stream.stream_id, self.codes.cancelled)
         elif queue is not None and not queue.empty and not queue.closed:
             queue.on_empty = lambda: self._close_promised(stream)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import trio
 
@@ -11,10 +12,10 @@ from ..models import AddressType, ClientTLSConfig
 from ..networking import ByteStream, SystemNetworking, TCPClientNetworking
 from ..protocols import HTTPOverTCPFactory
 from ._connection import HTTPConnection
-from ._context import ConnectionContext
+from ._context import ConnectionContext, logger
 from ._h2c import ask_for_h2c
 
-__all__ = ["HTTPOpener", "HTTPOverTCPOpener"]
+__all__ = ["HTTPFallbackOpener", "HTTPOpener", "HTTPOverTCPOpener"]
 
 
 class HTTPOpener(ABC):
@@ -38,6 +39,29 @@ class HTTPOpener(ABC):
 
         Cancellation: nothing is left open.
         """
+
+
+class HTTPFallbackOpener(HTTPOpener):
+    """Opens with the first opener that succeeds.
+
+    Args:
+        openers: in the order in which they are tried; at least one.
+    """
+
+    def __init__(self, openers: Sequence[HTTPOpener]) -> None:
+        self._openers = tuple(openers)
+
+    async def __call__(
+        self, address: AddressType, *, tls_config: ClientTLSConfig | None = None, server_name: str | None = None
+    ) -> HTTPConnection:
+        """Connect; see :meth:`HTTPOpener.__call__`. When all fail, what the last one raised is raised."""
+        *first, last = self._openers
+        for opener in first:
+            try:
+                return await opener(address, tls_config=tls_config, server_name=server_name)
+            except ConnectError as exc:
+                logger.debug("trying the next way to %s: %s", address[0], exc)
+        return await last(address, tls_config=tls_config, server_name=server_name)
 
 
 class HTTPOverTCPOpener(HTTPOpener):

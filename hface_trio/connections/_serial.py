@@ -32,7 +32,8 @@ from ..events import (
 )
 from ..models import HeadersType
 from ..protocols import HTTPOverTCPProtocol, OutputEnd
-from ._base import READ_OCTETS, ConnectionDriver
+from ._base import ConnectionDriver
+from ._closing import READ_OCTETS, linger, send_last
 from ._context import ConnectionContext
 from ._observer import ConnectionRecord
 from ._output import SEND_BUFFER_OCTETS, SerialOutput
@@ -50,7 +51,7 @@ _EOF_PASSES = 4
 The FIN of ``printf … | nc -N`` comes with the request."""
 
 
-class SerialDriver(ConnectionDriver):
+class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
     """What the server's and the client's side of a serial connection share."""
 
     tunnel_follows_request: bool = True
@@ -65,7 +66,9 @@ class SerialDriver(ConnectionDriver):
         record: ConnectionRecord,
         initial: bytes = b"",
     ) -> None:
-        super().__init__(protocol, transport, context, record)
+        super().__init__(protocol, transport.extra_attributes, context, record)
+        self.transport: ByteStream = transport
+        self._eof_sent = False
         self._initial = initial
         self.successor: HTTPOverTCPProtocol | None = None
         """The protocol that takes the connection over, once this driver has ended."""
@@ -109,11 +112,21 @@ class SerialDriver(ConnectionDriver):
                 self._closed = True  # for this driver
             else:
                 self.successor = None
-                await self._close_in_order(self._is_aborted())
+                await self._close_in_order()
         finally:
             with trio.move_on_after(self.context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
                 await self._close_at_once()
             self._end()
+
+    async def _close_in_order(self) -> None:
+        if self._is_aborted():
+            self.transport.abort()
+        elif self.record.client_side:
+            await self.transport.aclose()
+        else:
+            seconds = self.context.timeouts.linger_seconds
+            await linger(self.transport, eof_sent=self._eof_sent, input_ended=self._input_ended, seconds=seconds)
+        self._closed = True
 
     @abstractmethod
     async def _main(self) -> None:
@@ -331,7 +344,7 @@ class SerialDriver(ConnectionDriver):
         if self._is_aborted():
             self.transport.abort()
             return
-        await self._send_last([*self.output.take_pending(), *buffers])
+        await send_last(self.transport, [*self.output.take_pending(), *buffers])
 
     def _end(self) -> None:
         self.output.close()

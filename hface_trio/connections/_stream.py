@@ -478,6 +478,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         rules.response_head(headers, status, end_stream, connect=self.method == b"CONNECT")
         if not any(name == b"date" for name, _ in headers):
             headers = [*headers, (b"date", http_date())]
+        if (services := self._driver.alternative_services) is not None and not any(n == b"alt-svc" for n, _ in headers):
+            headers = [*headers, (b"alt-svc", services)]
         try:
             self._driver.submit_headers(self, headers, end_stream)
         except LocalProtocolError:

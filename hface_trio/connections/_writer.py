@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..protocols import HTTPOverTCPProtocol
+from ..protocols import HTTPProtocol
 from ._ledger import Ledger
-from ._output import SEND_BUFFER_OCTETS, behind
+from ._output import SEND_BUFFER_OCTETS
 from ._wakeup import Wakeup
+from ._wire import Wire
 
 if TYPE_CHECKING:
-    from ..networking import Buffer, ByteStream
+    from ..networking import Buffer
 
 __all__ = ["SendQueue", "Writer"]
 
@@ -130,31 +131,31 @@ class Writer:
 
     Args:
         protocol: gives output and capacity.
-        transport: where to.
+        wire: where to.
         ledger: is told what waits.
-        progress_seconds: see the module.
         priority_of: urgency (0 to 7) and whether parts are of use; ``None`` where the peer said nothing.
         pump: takes the protocol's events.
+        retime: looks when the protocol's timer is due.
         on_failure: called once when the transport broke or the peer took nothing in time.
     """
 
     def __init__(
         self,
-        protocol: HTTPOverTCPProtocol,
-        transport: ByteStream,
+        protocol: HTTPProtocol,
+        wire: Wire,
         ledger: Ledger,
-        progress_seconds: float,
         *,
         priority_of: Callable[[int], tuple[int, bool] | None],
         pump: Callable[[], None],
+        retime: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._protocol = protocol
-        self._transport = transport
+        self._wire = wire
         self._ledger = ledger
-        self._progress_seconds = progress_seconds
         self._priority_of = priority_of
         self._pump = pump
+        self._retime = retime if wire.retimes else None
         self._on_failure = on_failure
         self._queues: dict[int, SendQueue] = {}
         self._levels = [_Urgency() for _ in range(_URGENCIES)]
@@ -163,10 +164,9 @@ class Writer:
         self._rounds = 0
         self._flushed = trio.lowlevel.ParkingLot()
         self._sending = False
-        self._pending: list[Buffer] = []
+        self._wanted = False
         self._closed = False
         self.failed: bool = False
-        self.octets_sent: int = 0
 
     @property
     def has_queues(self) -> bool:
@@ -261,6 +261,7 @@ class Writer:
 
     def wake(self) -> None:
         """Let the writer look for something to send."""
+        self._wanted = True
         if not self._sending:
             self._wakeup.wake()
 
@@ -280,11 +281,6 @@ class Writer:
         while self.is_clogged(CLOGGED_OCTETS):
             await self._flushed.park()
 
-    def take_pending(self) -> list[Buffer]:
-        """Take what is on its way, from a writer that was cancelled."""
-        pending, self._pending = self._pending, []
-        return pending
-
     def close_all(self) -> None:
         """Forget all queues: nothing more will be sent."""
         self._closed = True
@@ -294,22 +290,27 @@ class Writer:
 
     async def run(self) -> None:
         """Send until cancelled or the transport fails."""
-        just_sent = False
+        wire = self._wire
+        at_a_stretch = False
         try:
             while True:
                 self._wakeup.clear()
-                self._pending = self._collect()
-                found = bool(self._pending)
+                self._fill()
+                self._wanted = False
+                found = wire.collect()
                 if found:
                     self._sending = True
-                    if just_sent:  # at a stretch: let others run
+                    if at_a_stretch:  # let others run
                         await trio.lowlevel.checkpoint()
-                    await self._send()
+                    await wire.send()
                     self._sending = False
-                just_sent = found
+                    self._pump()  # what left has made room
+                if self._retime is not None:
+                    self._retime()
                 self._rounds += 1
                 self._flushed.unpark_all()
-                if not just_sent:
+                at_a_stretch = found and (self._wanted or self._ready_count > 0)
+                if not at_a_stretch:
                     await self._wakeup.wait()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             self._fail(exc)
@@ -322,8 +323,8 @@ class Writer:
             self._on_failure(exc)
             self.close_all()
 
-    def _collect(self) -> list[Buffer]:
-        """Return one write's worth: what the protocol has, then data in fair order."""
+    def _fill(self) -> None:
+        """Hand the protocol one write's worth of data in fair order."""
         self._pump()
         protocol = self._protocol
         collected = 0
@@ -344,7 +345,6 @@ class Writer:
                 queue.ready = True
                 self._ready_count += 1
                 self._enqueue(queue)
-        return protocol.buffers_to_send()
 
     def _submit(self, queue: SendQueue, limit: int) -> int:
         """Hand at most ``limit`` octets of a queue to the protocol; return how many."""
@@ -384,27 +384,3 @@ class Writer:
                 return found
         self._ready_count = 0  # cannot be: counted wherever a queue is made ready or taken
         raise LookupError("no stream is ready")
-
-    async def _send(self) -> None:
-        """Send what was collected; the peer has to take something of it now and then."""
-        transport = self._transport
-        self._pending = behind(self._pending, self._sent(transport.send_nowait(self._pending)))
-        while self._pending or transport.unsent_octets:
-            before = (self.octets_sent, transport.unsent_octets)
-            with trio.move_on_after(self._progress_seconds) as scope:
-                await self._send_pending(scope)
-            if scope.cancelled_caught and before == (self.octets_sent, transport.unsent_octets):
-                raise trio.TooSlowError("the peer took nothing in time")
-
-    async def _send_pending(self, scope: trio.CancelScope) -> None:
-        transport = self._transport
-        while self._pending:
-            await transport.wait_writable()
-            if sent := self._sent(transport.send_nowait(self._pending)):
-                self._pending = behind(self._pending, sent)
-                scope.deadline = trio.current_time() + self._progress_seconds
-        await transport.flush()
-
-    def _sent(self, n_octets: int) -> int:
-        self.octets_sent += n_octets
-        return n_octets

@@ -15,6 +15,7 @@ from ._interfaces import (
     HTTPOverTCPUpgrade,
     HTTPProtocol,
     OutputEnd,
+    StreamCodes,
 )
 from ._registry import EngineGroup, ProtocolRegistry, protocol_registry
 from .http1 import HTTP1ClientFactory, HTTP1ServerFactory
@@ -42,6 +43,7 @@ __all__ = [
     "HTTPProtocol",
     "OutputEnd",
     "ProtocolRegistry",
+    "StreamCodes",
     "protocol_registry",
 ]
 

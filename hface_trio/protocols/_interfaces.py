@@ -176,6 +176,14 @@ class HTTPProtocol(ABC):
         """
         self.submit_stream_reset(stream_id, 0)
 
+    hold_streams: bool = False
+    """Whether a stream that is over still counts until ``stream_released`` is called for it, so that the peer opens no
+    more streams than the application can hold. Set by who will call it, before anything is fed; of no effect on versions
+    whose peers are not told one by one how many streams they may open."""
+
+    def stream_released(self, stream_id: int) -> None:  # most versions have nothing to do
+        """Tell that the application is done with a stream; needed where ``hold_streams`` is set, harmless otherwise."""
+
     def can_send(self, stream_id: int) -> bool:
         """Return whether ``submit_data`` could be called for the stream, if there were capacity."""
         return True
@@ -183,6 +191,26 @@ class HTTPProtocol(ABC):
     def explicit_priority(self, stream_id: int) -> tuple[int, bool] | None:
         """Return urgency (0 to 7, 0 first) and incremental delivery (RFC 9218 §4), if the peer said anything about them."""
         return None
+
+    @property
+    def queued_octets(self) -> int:
+        """Octets of output that wait to be taken; 0 where the protocol does not count them."""
+        return 0
+
+    def submit_continue(self, stream_id: int) -> None:  # most versions have nothing to do
+        """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
+
+    @property
+    @abstractmethod
+    def output_end(self) -> OutputEnd:
+        """What shall happen to the transport once the queued output has left.
+
+        Over QUIC ``CLOSED`` says that the datagrams to be taken now are the last, ``ABORTED`` that there are none to take.
+        """
+
+    @abstractmethod
+    def connection_lost(self) -> None:
+        """Tell that the transport broke: a reset, a failed send, TLS cut off without its closing alert, a lost socket."""
 
     @abstractmethod
     def next_event(self) -> Event | None:
@@ -210,10 +238,6 @@ class HTTPOverTCPProtocol(HTTPProtocol):
         return False
 
     @abstractmethod
-    def connection_lost(self) -> None:
-        """Tell that the transport broke: a reset, a failed send, or TLS cut off without its closing alert."""
-
-    @abstractmethod
     def eof_received(self) -> None:
         """Tell that the peer ended its side in order: a FIN, or TLS close_notify."""
 
@@ -237,22 +261,9 @@ class HTTPOverTCPProtocol(HTTPProtocol):
         return b"".join(self.buffers_to_send())
 
     @property
-    def queued_octets(self) -> int:
-        """Octets of output that wait to be taken; 0 where the protocol does not count them."""
-        return 0
-
-    @property
     def final_request(self) -> bool:
         """Whether the peer promised that its request under way is the last: its half-close may be no departure."""
         return False
-
-    def submit_continue(self, stream_id: int) -> None:  # most versions have nothing to do
-        """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
-
-    @property
-    @abstractmethod
-    def output_end(self) -> OutputEnd:
-        """What shall happen to the transport once the queued output has left."""
 
 
 class HTTPOverQUICProtocol(HTTPProtocol):
@@ -261,10 +272,6 @@ class HTTPOverQUICProtocol(HTTPProtocol):
     Datagrams that are to be sent may depend on time alone: after ``clock`` they are taken too. When ``is_closed``, whoever
     routes datagrams forgets the connection.
     """
-
-    hold_streams: bool = False
-    """Whether a stream that is over still counts until ``stream_released`` is called for it, so that the peer opens no
-    more streams than the application can hold. Set by who will call it, before anything is fed."""
 
     @property
     @abstractmethod
@@ -290,8 +297,8 @@ class HTTPOverQUICProtocol(HTTPProtocol):
 
     @property
     @abstractmethod
-    def output_end(self) -> OutputEnd:
-        """``CLOSED`` when the datagrams to be taken now are the last, ``ABORTED`` when there are none to take."""
+    def tls_failed(self) -> bool:
+        """Whether it was TLS that the handshake failed for, on either side."""
 
     @property
     @abstractmethod
@@ -309,23 +316,12 @@ class HTTPOverQUICProtocol(HTTPProtocol):
         """The certificate that the peer showed, DER."""
 
     @abstractmethod
-    def connection_lost(self) -> None:
-        """Tell that the socket is gone."""
-
-    @abstractmethod
     def datagram_received(self, datagram: DatagramType) -> None:
         """Feed a datagram of the peer."""
 
     @abstractmethod
     def datagrams_to_send(self) -> list[DatagramType]:
         """Take all datagrams that may leave now."""
-
-    @abstractmethod
-    def stream_released(self, stream_id: int) -> None:
-        """Tell that the application is done with a stream; needed where ``hold_streams`` is set, harmless otherwise."""
-
-    def submit_continue(self, stream_id: int) -> None:  # most versions have nothing to do
-        """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
 
     @abstractmethod
     def submit_datagram(self, stream_id: int, data: bytes) -> None:
