@@ -128,6 +128,7 @@ def _server(
 @click.option("--cacert", type=_READABLE_FILE, metavar="FILE", help="Trust these authorities, PEM, not the system's.")
 @click.option("--http1.1", "version", flag_value="1.1", help="Speak HTTP/1.1.")
 @click.option("--http2", "version", flag_value="2", help="Speak HTTP/2; without TLS by prior knowledge.")
+@click.option("--http3", "version", flag_value="3", help="Speak HTTP/3.")
 @click.option("-o", "--output", metavar="FILE", help="Write bodies to this file, as they arrive.")
 @click.option("-i", "--include", is_flag=True, help="Write heads in front of bodies.")
 @click.option("-v", "--verbose", is_flag=True, help="Print connections and heads on standard error.")

@@ -26,7 +26,7 @@ from ._text import describe_status, printable_bytes
 
 __all__ = ["HTTP_VERSIONS", "run_demo"]
 
-HTTP_VERSIONS = ("1.1", "2")
+HTTP_VERSIONS = ("1.1", "2", "3")
 """The versions that are fetched over TLS: all that server and client speak."""
 
 _HOST = "localhost"

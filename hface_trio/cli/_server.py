@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from ..models import AddressType, ServerTLSConfig
-from ..networking import SocketListener, SystemNetworking
+from ..networking import SocketListener, SystemNetworking, UDPSocket
 from ..server import Endpoint, Server, serve
 from ._access_log import AccessLog, configure_logging
 from ._border import CommandError
@@ -53,8 +53,23 @@ class NamingNetworking(SystemNetworking):
         try:
             return await super().listen_tcp(address)
         except OSError as exc:
-            where = describe_address((address[0] or "*", address[1]))
-            raise CommandError(f"cannot listen on {where}: {exc.strerror or exc}") from exc
+            raise _cannot_listen(address, "", exc) from exc
+
+    async def listen_udp(self, address: AddressType) -> Sequence[UDPSocket]:
+        """Bind for datagrams.
+
+        Raises:
+            CommandError: the address cannot be bound.
+        """
+        try:
+            return await super().listen_udp(address)
+        except OSError as exc:
+            raise _cannot_listen(address, " for HTTP/3 (UDP)", exc) from exc
+
+
+def _cannot_listen(address: AddressType, what: str, exc: OSError) -> CommandError:
+    where = describe_address((address[0] or "*", address[1]))
+    return CommandError(f"cannot listen on {where}{what}: {exc.strerror or exc}")
 
 
 async def run_server(options: ServerOptions) -> int:

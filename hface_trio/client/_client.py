@@ -13,7 +13,7 @@ from ..connections import ConnectionContext, HTTPConnection, Observer, OwnNurser
 from ..errors import ConfigurationError, HfaceError
 from ..limits import Limits, Timeouts
 from ..models import ClientTLSConfig, HeadersType
-from ..networking import TCPClientNetworking
+from ..networking import ClientNetworking
 from ._connect import make_opener, open_connection
 from ._exchange import Content, Exchange
 from ._response import Response
@@ -37,8 +37,8 @@ class _Attempt:
 class Client:
     """Sends requests; made by :func:`open_client`.
 
-    An HTTP/1.1 connection whose exchange is complete is kept, up to ten for an origin, and used again; an HTTP/2 connection
-    is shared by all exchanges with its origin. Redirects are not followed,
+    An HTTP/1.1 connection whose exchange is complete is kept, up to ten for an origin, and used again; an HTTP/2 or
+    HTTP/3 connection is shared by all exchanges with its origin. Redirects are not followed,
     cookies not kept, content not decoded: what came is what is given.
     """
 
@@ -47,7 +47,7 @@ class Client:
         *,
         http_versions: Sequence[str] | None = None,
         tls_config: ClientTLSConfig | None = None,
-        networking: TCPClientNetworking | None = None,
+        networking: ClientNetworking | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         observer: Observer | None = None,
@@ -201,7 +201,7 @@ def open_client(
     *,
     http_versions: Sequence[str] | None = None,
     tls_config: ClientTLSConfig | None = None,
-    networking: TCPClientNetworking | None = None,
+    networking: ClientNetworking | None = None,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     observer: Observer | None = None,
@@ -209,7 +209,8 @@ def open_client(
     """Make a client: a context manager that owns a nursery for its connections.
 
     Args:
-        http_versions: versions to speak, most preferred first; all there are unless given.
+        http_versions: versions to speak, most preferred first; ``["2", "1.1"]`` unless given. HTTP/3 takes https, and is
+            spoken where it is named.
         tls_config: whom to trust, for ``https``; the system's authorities unless given.
         networking: the system's unless given.
         limits: bounds on counts and sizes.

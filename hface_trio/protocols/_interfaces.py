@@ -181,7 +181,7 @@ class HTTPProtocol(ABC):
     more streams than the application can hold. Set by who will call it, before anything is fed; of no effect on versions
     whose peers are not told one by one how many streams they may open."""
 
-    def stream_released(self, stream_id: int) -> None:  # most versions have nothing to do
+    def stream_released(self, stream_id: int) -> None:  # noqa: B027  # most versions have nothing to do
         """Tell that the application is done with a stream; needed where ``hold_streams`` is set, harmless otherwise."""
 
     def can_send(self, stream_id: int) -> bool:
@@ -197,7 +197,7 @@ class HTTPProtocol(ABC):
         """Octets of output that wait to be taken; 0 where the protocol does not count them."""
         return 0
 
-    def submit_continue(self, stream_id: int) -> None:  # most versions have nothing to do
+    def submit_continue(self, stream_id: int) -> None:  # noqa: B027  # most versions have nothing to do
         """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
 
     @property

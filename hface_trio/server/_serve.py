@@ -5,7 +5,7 @@
     serve()
     ├─ departure watch          one task
     └─ connections              one nursery
-       ├─ acceptors             one task a socket
+       ├─ acceptors             one task a TCP socket; a datagram task and a sender a UDP socket
        └─ one task a connection
 
 Shutting down closes the sockets, tells every connection to come to an end, waits for the grace to pass, and cancels what is
@@ -17,25 +17,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import trio
 
-from ..connections import (
-    ConnectionContext,
-    HTTPOverTCPListener,
-    Ledger,
-    Observer,
-    PeerGonePolicy,
-    StreamHandler,
-)
+from ..connections import ConnectionContext, HTTPListener, Ledger, Observer, PeerGonePolicy, StreamHandler
 from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ServerTLSConfig
 from ..networking import DepartureWatch, ServerNetworking, SystemNetworking
-from ..protocols import ALPNHTTPFactory, HTTP1ServerFactory, HTTP2ServerFactory, HTTPOverTCPFactory
 from ..protocols.http2 import HTTP2Settings
 from ._endpoint import Endpoint
+from ._listen import ListeningOptions, listen
+
+if TYPE_CHECKING:
+    from ..protocols.http3 import HTTP3Settings
+    from ..protocols.quic import QUICRouterSettings
 
 __all__ = ["Server", "ServerStatistics", "serve"]
 
@@ -65,9 +63,12 @@ class ServerStatistics:
 class Server:
     """A running server; made by :func:`serve`, which hands it to ``task_status``."""
 
-    def __init__(self, context: ConnectionContext, listeners: Sequence[tuple[Endpoint, HTTPOverTCPListener]]) -> None:
+    def __init__(
+        self, context: ConnectionContext, listeners: Sequence[HTTPListener], endpoints: Sequence[Endpoint]
+    ) -> None:
         self._context = context
         self._listeners = tuple(listeners)
+        self._endpoints = tuple(endpoints)
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._shutdown_scope: trio.CancelScope | None = None
@@ -78,11 +79,7 @@ class Server:
     @property
     def endpoints(self) -> list[Endpoint]:
         """The bound endpoints, with real ports; several for an endpoint with several addresses."""
-        return [
-            Endpoint(endpoint.scheme, host, port)
-            for endpoint, listener in self._listeners
-            for host, port in listener.addresses
-        ]
+        return list(self._endpoints)
 
     def statistics(self) -> ServerStatistics:
         """Return the counts of this moment."""
@@ -120,7 +117,7 @@ class Server:
 
     async def _shut_down(self, scope: trio.CancelScope) -> None:
         with scope:
-            for _, listener in self._listeners:
+            for listener in self._listeners:
                 await listener.aclose()
             fresh = self._drain(trio.current_time() - _FRESH_SECONDS)
             if fresh or self._context.undecided:
@@ -149,7 +146,7 @@ class Server:
                 async with trio.open_nursery() as connections:
                     self._scope = connections.cancel_scope
                     async with trio.open_nursery() as acceptors:
-                        for _, listener in self._listeners:
+                        for listener in self._listeners:
                             serve_streams = functools.partial(
                                 listener.serve_streams, handler, handler_nursery=connections
                             )
@@ -158,27 +155,6 @@ class Server:
                 watchers.cancel_scope.cancel()
         finally:
             self._over.set()
-
-
-def make_server_factory(
-    http_versions: Sequence[str] | None, limits: Limits, timeouts: Timeouts, http2_settings: HTTP2Settings | None
-) -> HTTPOverTCPFactory:
-    """Return a factory for the given HTTP versions.
-
-    Raises:
-        ConfigurationError: a version is not known, or none was given.
-    """
-    makers: dict[str, Callable[[], HTTPOverTCPFactory]] = {
-        "2": lambda: HTTP2ServerFactory(limits=limits, timeouts=timeouts, settings=http2_settings),
-        "1.1": lambda: HTTP1ServerFactory(limits=limits, timeouts=timeouts),
-    }
-    versions = tuple(makers) if http_versions is None else tuple(http_versions)
-    if not versions:
-        raise ConfigurationError("http_versions must name a version")
-    for version in versions:
-        if version not in makers:
-            raise ConfigurationError(f"HTTP version {version!r} is not supported; there is {', '.join(makers)}")
-    return ALPNHTTPFactory([makers[version]() for version in versions])
 
 
 async def serve(
@@ -193,6 +169,8 @@ async def serve(
     on_peer_gone: PeerGonePolicy = "cancel",
     http_versions: Sequence[str] | None = None,
     http2_settings: HTTP2Settings | None = None,
+    http3_settings: HTTP3Settings | None = None,
+    quic_router_settings: QUICRouterSettings | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve requests until the server is shut down or cancelled.
@@ -208,8 +186,12 @@ async def serve(
         observer: is told of openings and closings.
         on_peer_gone: ``"cancel"`` cancels the handler of a request whose peer is gone; with ``"raise"`` it hears of it at
             its next call on the stream.
-        http_versions: versions to speak, most preferred first: ``"2"``, ``"1.1"``; all there are unless given.
+        http_versions: versions to speak, most preferred first: ``"3"``, ``"2"``, ``"1.1"``; unless given, all that an
+            endpoint can. HTTP/3 is spoken at ``https`` endpoints, over UDP at the same port, and advertised by ``alt-svc``
+            on the responses of the others.
         http2_settings: options of HTTP/2.
+        http3_settings: options of HTTP/3, those of QUIC with them.
+        quic_router_settings: how strangers are met on QUIC: Retry, and limits on connections in their handshakes.
         task_status: started with the :class:`Server` when all endpoints are bound.
 
     Raises:
@@ -227,23 +209,17 @@ async def serve(
     context = ConnectionContext(
         limits, timeouts, Ledger(limits.buffered_octets), observer=observer, on_peer_gone=on_peer_gone
     )
-    factory = make_server_factory(http_versions, limits, timeouts, http2_settings)
+    options = ListeningOptions(http_versions, tls_config, http2_settings, http3_settings, quic_router_settings)
     networking = networking or SystemNetworking()
-    listeners: list[tuple[Endpoint, HTTPOverTCPListener]] = []
+    listeners: list[HTTPListener] = []
+    bound: list[Endpoint] = []
     try:
         for endpoint in parsed:
-            if endpoint.secure and tls_config is None:
-                raise ConfigurationError(f"{endpoint} needs a tls_config with a certificate")
-            listener = await HTTPOverTCPListener.create(
-                factory,
-                endpoint.address,
-                tls_config=tls_config if endpoint.secure else None,
-                networking=networking,
-                context=context,
-            )
-            listeners.append((endpoint, listener))
-        await Server(context, listeners)._run(handler, task_status)
+            listener, addresses = await listen(endpoint, options, networking, context)
+            listeners.append(listener)
+            bound += [Endpoint(endpoint.scheme, host, port) for host, port in addresses]
+        await Server(context, listeners, bound)._run(handler, task_status)
     finally:
         with trio.move_on_after(1, shield=True):  # a deadline, though closing does not wait
-            for _, listener in listeners:
+            for listener in listeners:
                 await listener.aclose()
