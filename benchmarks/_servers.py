@@ -1,4 +1,4 @@
-"""Server processes: started on one core, stopped at the end, asked for their processor time."""
+"""Server processes: started on one core, stopped at the end, asked for their processor time and memory."""
 
 from __future__ import annotations
 
@@ -6,52 +6,115 @@ import contextlib
 import os
 import platform
 import queue
-import ssl
+import re
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Generator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped, unused-ignore]  # has types only with a package of its own
-from _programs import BODY, Certificate
+from _programs import PROGRAMS, Certificate
 
-__all__ = ["ServerProcess", "pinned", "running_server"]
+__all__ = ["ServerProcess", "choose_cores", "pinned", "running_server"]
 
 _PROGRAM = Path(__file__).with_name("_programs.py")
 _START_SECONDS = 20.0
-_EXIT_SECONDS = 5.0
+_EXIT_SECONDS = 3.0
+_ERROR_CHARACTERS = 4000
 
 
 class ServerProcess:
-    """A server that runs; made by :func:`running_server`."""
+    """A server that runs; made by :func:`running_server`.
 
-    def __init__(self, name: str, pid: int, port: int, *, tls: bool) -> None:
+    Args:
+        name: a key of ``PROGRAMS``.
+        process: what was started; its standard output is read from now on.
+        tls: whether it serves over TLS.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
+
+    def __init__(self, name: str, process: subprocess.Popen[str], *, tls: bool) -> None:
         self.name = name
-        self.address = ("127.0.0.1", port)
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/"
-        self._process = psutil.Process(pid)
+        self.label = PROGRAMS[name].label
+        self.tls = tls
+        self.pid = process.pid
+        self._popen = process
+        self._process = psutil.Process(process.pid)
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read_lines, daemon=True).start()
+        self.address = ("127.0.0.1", self._read_port())
+        self.authority = f"localhost:{self.address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.address[1]}/"
+
+    def _read_lines(self) -> None:
+        assert self._popen.stdout is not None
+        with contextlib.suppress(ValueError):  # it is closed at the end
+            for line in self._popen.stdout:
+                self._lines.put(line)
+            self._lines.put("")
+
+    def read_line(self, seconds: float) -> str | None:
+        """Return what the server printed next; ``None`` if it printed nothing within ``seconds``, ``""`` at its end."""
+        try:
+            return self._lines.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def _read_port(self) -> int:
+        line = self.read_line(_START_SECONDS)
+        if line is None:
+            raise RuntimeError(f"{self.name} did not start within {_START_SECONDS:.0f} s")
+        found = re.search(r"(\d+)$", line.strip())
+        if found is None:
+            raise RuntimeError(f"{self.name} ended when it was started")
+        return int(found[1])
 
     def processor_seconds(self) -> float:
         """Return the processor time that the process, and the processes it started, have used so far."""
         return sum(map(_processor_seconds, (self._process, *self._process.children(recursive=True))))
 
-    def check(self) -> None:
-        """Make one request.
+    def resident_octets(self) -> int:
+        """Return the memory that is resident now."""
+        return self._read_status("VmRSS")
 
-        Raises:
-            RuntimeError: the answer is not the one that is measured.
-        """
-        trusting = ssl.create_default_context()
-        trusting.check_hostname = False
-        trusting.verify_mode = ssl.CERT_NONE
-        handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting)
-        opener = urllib.request.build_opener(*handlers)
-        with opener.open(self.url, timeout=_START_SECONDS) as response:
-            if response.status != 200 or response.read() != BODY:
-                raise RuntimeError(f"{self.name} gives another answer")
+    def peak_octets(self) -> int:
+        """Return the most memory that was resident since the start, or since :meth:`reset_peak`."""
+        return self._read_status("VmHWM")
+
+    def reset_peak(self) -> None:
+        """Begin anew to look for the peak."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
+
+    def _read_status(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
+        return int(status.partition(f"{name}:")[2].split()[0]) * 1024
+
+    def interrupt(self) -> None:
+        """Send SIGTERM."""
+        self._popen.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> float | None:
+        """Wait for the end; return how long that took, or ``None`` if it was too long."""
+        began = time.monotonic()
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        return time.monotonic() - began
+
+
+def choose_cores() -> tuple[int | None, int | None]:
+    """Return the core of the server and that of the load: two where there are two."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None, None
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[0], cores[-1]
 
 
 @contextlib.contextmanager
@@ -70,7 +133,7 @@ def pinned(core: int | None) -> Generator[None]:
 
 @contextlib.contextmanager
 def running_server(name: str, core: int | None, certificate: Certificate | None) -> Generator[ServerProcess]:
-    """Run a server, one of ``_programs.PROGRAMS``, for the length of the block.
+    """Run a server, one of ``PROGRAMS``, for the length of the block.
 
     Args:
         name: which.
@@ -78,28 +141,34 @@ def running_server(name: str, core: int | None, certificate: Certificate | None)
         certificate: what it shows; without one it serves in cleartext.
 
     Raises:
-        RuntimeError: it did not start, or gives a wrong answer.
+        RuntimeError: it did not start.
     """
-    with pinned(core):
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(_PROGRAM), name, *(certificate or ())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    try:
-        server = ServerProcess(name, process.pid, _read_port(name, process), tls=certificate is not None)
-        server.check()
-        yield server
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as errors:
+        with pinned(core):
+            process = subprocess.Popen(
+                [sys.executable, str(_PROGRAM), name, *(certificate or ())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         try:
-            process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            yield ServerProcess(name, process, tls=certificate is not None)
+        except RuntimeError:
+            errors.seek(0)
+            print(errors.read()[-_ERROR_CHARACTERS:], file=sys.stderr)
+            raise
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _processor_seconds(process: psutil.Process) -> float:
@@ -108,18 +177,3 @@ def _processor_seconds(process: psutil.Process) -> float:
         return time.clock_gettime((~process.pid << 3) | 2)
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _read_port(name: str, process: subprocess.Popen[str]) -> int:
-    lines: queue.Queue[str] = queue.Queue()
-    stdout = process.stdout
-    if stdout is None:
-        raise RuntimeError(f"{name} was started without a pipe")
-    threading.Thread(target=lambda: lines.put(stdout.readline()), daemon=True).start()
-    try:
-        line = lines.get(timeout=_START_SECONDS)
-    except queue.Empty:
-        raise RuntimeError(f"{name} did not start within {_START_SECONDS:.0f} s") from None
-    if not line.strip().isdigit():
-        raise RuntimeError(f"{name} ended when it was started")
-    return int(line)

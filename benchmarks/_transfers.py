@@ -1,6 +1,6 @@
-"""Large bodies over TLS: processor time of the server, and time by the clock, of one transfer by curl.
+"""Large bodies: processor time of the server, octets for a second of it, and time by the clock.
 
-Every round makes each transfer once with each server, in turns. What is uploaded is a file of zeros; the octets that
+Over HTTP/1.1 and HTTP/2 curl makes them, over HTTP/3 the generator of the load. What is uploaded are zeros; the octets that
 arrived are counted at both ends.
 """
 
@@ -8,120 +8,145 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import statistics
-import subprocess
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from _programs import DOWNLOAD, TRANSFER_OCTETS, UPLOAD
-from _scenarios import Transfer
-from _servers import ServerProcess, pinned
+from _figures import Figure, Measurement, Sample
+from _load import run_http3, run_pinned
+from _load_http3 import HTTP3Job
+from _servers import ServerProcess, running_server
+from _setting import Setting
 
-__all__ = ["TransferMethod", "TransferResult", "Transferred", "transferring"]
+__all__ = ["measure_transfers"]
 
-_LONGEST_SECONDS = 15.0
+Direction = Literal["down", "up"]
+
+_MIB = 1024 * 1024
+_LONGEST_SECONDS = 20.0
 _HTTP_OPTIONS = {"1.1": "--http1.1", "2": "--http2"}
 _REPORT = "\n%{http_code} %{http_version} %{size_download} %{time_total}"
+_FIGURES = (
+    Figure("down_processor_s", "down, processor s", 3),
+    Figure("down_mib_per_s", "down, MiB/processor s", 0),
+    Figure("down_wall_s", "down, s", 3),
+    Figure("up_processor_s", "up, processor s", 3),
+    Figure("up_mib_per_s", "up, MiB/processor s", 0),
+    Figure("up_wall_s", "up, s", 3),
+    Figure("peak_mib", "peak MiB"),
+)
+_SERVERS = {
+    "1.1": ("bare-trio", "hface-trio", "hface-trio-httptools", "hypercorn", "uvicorn", "uvicorn-httptools"),
+    "2": ("bare-trio", "hface-trio", "hypercorn"),
+    "3": ("bare-trio", "hface-trio", "hypercorn", "bare-aioquic"),
+}
+_ESSENTIAL = ("bare-trio", "hface-trio")
+_FLOOR = "bare-trio"
+_OCTETS = {"1.1": 128 * _MIB, "2": 128 * _MIB, "3": 16 * _MIB}
 
 
 @dataclasses.dataclass(frozen=True)
-class Transferred:
-    """One transfer.
+class _Transfers:
+    """Makes transfers of one version.
 
     Args:
-        server: its name.
-        seconds: how long it took by the clock, connecting included.
-        processor_seconds: processor time of the server meanwhile.
+        http_version: which.
+        octets: how large they are.
+        upload: a file of that size.
+        setting: of the run.
     """
 
-    server: str
-    seconds: float
-    processor_seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class TransferResult:
-    """All rounds of a transfer: those of the subject and of the baseline, pair by pair."""
-
-    transfer: Transfer
-    subject: Sequence[Transferred]
-    baseline: Sequence[Transferred]
-
-    @property
-    def ratios(self) -> list[float]:
-        """Processor time of the subject as a share of the baseline's, pair by pair."""
-        pairs = zip(self.subject, self.baseline, strict=True)
-        return [ours.processor_seconds / theirs.processor_seconds for ours, theirs in pairs]
-
-    @property
-    def median_ratio(self) -> float:
-        """The median of the ratios."""
-        return statistics.median(self.ratios)
-
-
-@dataclasses.dataclass(frozen=True)
-class TransferMethod:
-    """How transfers are made.
-
-    Args:
-        cafile: what curl trusts.
-        upload: the file that is uploaded, of ``TRANSFER_OCTETS``.
-        core: what curl is pinned to.
-    """
-
-    cafile: str
+    http_version: str
+    octets: int
     upload: Path
-    core: int | None
+    setting: Setting
 
-    def measure(self, server: ServerProcess, transfer: Transfer) -> Transferred:
-        """Make a transfer once, and take the server's processor time.
+    def measure(self, server: ServerProcess) -> Sample:
+        """Make one in each direction."""
+        sample: Sample = {}
+        directions: tuple[Direction, Direction] = ("down", "up")
+        for direction in directions:
+            before = server.processor_seconds()
+            # The floor knows no other version; for those it is a measure of the machine and of TLS.
+            by_curl = self.http_version != "3" or server.name == _FLOOR
+            seconds = self._by_curl(server, direction) if by_curl else self._by_http3(server, direction)
+            processor_seconds = server.processor_seconds() - before
+            sample[f"{direction}_processor_s"] = processor_seconds
+            sample[f"{direction}_mib_per_s"] = self.octets / _MIB / processor_seconds
+            sample[f"{direction}_wall_s"] = seconds
+        sample["peak_mib"] = server.peak_octets() / _MIB
+        return sample
 
-        Raises:
-            RuntimeError: it failed, took too long, or something is missing at its end.
-        """
-        down = transfer.direction == "down"
+    def _by_curl(self, server: ServerProcess, direction: Direction) -> float:
+        down = direction == "down"
+        http_version = "1.1" if server.name == _FLOOR else self.http_version
         command = ["curl", "--silent", "--show-error", "--max-time", str(_LONGEST_SECONDS), "--noproxy", "*"]
         # Expect would add a round trip, and curl's wait of a second where a server does not answer it.
-        command += ["--cacert", self.cafile, _HTTP_OPTIONS[transfer.http_version], "--header", "Expect:"]
+        command += ["--cacert", self.setting.cafile, _HTTP_OPTIONS[http_version], "--header", "Expect:"]
         command += ["--write-out", _REPORT]
         command += ["--output", "/dev/null"] if down else ["--upload-file", str(self.upload)]
-        path = DOWNLOAD if down else UPLOAD
-        before = server.processor_seconds()
-        with pinned(self.core):
-            curl = subprocess.run(
-                [*command, server.url.rstrip("/") + path],
-                check=False,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-            )
-        processor_seconds = server.processor_seconds() - before
-        body, _, report = curl.stdout.rpartition("\n")
-        if curl.returncode:
-            raise RuntimeError(f"{server.name}, {transfer.title}: {curl.stderr.strip() or curl.returncode}; {report}")
-        status, http_version, received, seconds = report.split()
-        arrived = received if down else body
-        if (status, http_version, arrived) != ("200", transfer.http_version, str(TRANSFER_OCTETS)):
+        path = f"download/{self.octets}" if down else "upload"
+        output = run_pinned([*command, server.url + path], _LONGEST_SECONDS, self.setting.load_core)
+        body, _, report = output.rpartition("\n")
+        status, seen_version, received, seconds = report.split()
+        self._check(server, direction, int(status), int(received if down else body or 0))
+        if seen_version != http_version:
+            raise RuntimeError(f"{server.name} answered by HTTP/{seen_version}")
+        return float(seconds)
+
+    def _by_http3(self, server: ServerProcess, direction: Direction) -> float:
+        down = direction == "down"
+        job = HTTP3Job(
+            *server.address,
+            self.setting.cafile,
+            path=f"/download/{self.octets}" if down else "/upload",
+            requests=1,
+            upload_octets=0 if down else self.octets,
+            seconds=_LONGEST_SECONDS,
+        )
+        report = run_http3(job, self.setting.load_core)
+        arrived = report["octets"] if down else int(report["last_body"] or 0)
+        self._check(server, direction, 200 if report["requests"] == 1 else 0, arrived)
+        return float(report["seconds"])
+
+    def _check(self, server: ServerProcess, direction: Direction, status: int, arrived: int) -> None:
+        if status != 200 or arrived != self.octets:
             raise RuntimeError(
-                f"{server.name}, {transfer.title}: status {status} by HTTP/{http_version}, {arrived} octets arrived"
+                f"{server.name}, HTTP/{self.http_version} {direction}: status {status}, {arrived} octets arrived"
             )
-        return Transferred(server.name, float(seconds), processor_seconds)
-
-    def measure_rounds(self, transfer: Transfer, servers: Sequence[ServerProcess], rounds: int) -> TransferResult:
-        """Make a transfer ``rounds`` times with the subject and the baseline, in turns.
-
-        Raises:
-            RuntimeError: as for :meth:`measure`.
-        """
-        ours, theirs = servers
-        pairs = [(self.measure(ours, transfer), self.measure(theirs, transfer)) for _ in range(rounds)]
-        return TransferResult(transfer, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
 
 
-@contextlib.contextmanager
-def transferring(cafile: str, core: int | None) -> Generator[TransferMethod]:
-    """Provide a method, and the file that it uploads for the length of the block."""
-    with tempfile.NamedTemporaryFile(prefix="hface-trio-") as file:
-        file.truncate(TRANSFER_OCTETS)
-        yield TransferMethod(cafile, Path(file.name), core)
+def measure_transfers(setting: Setting) -> Iterator[Measurement]:
+    """Measure every version."""
+    for http_version in setting.http_versions:
+        yield _measure(http_version, setting)
+
+
+def _measure(http_version: str, setting: Setting) -> Measurement:
+    octets = _OCTETS[http_version]
+    maker = "the generator of the load" if http_version == "3" else "curl"
+    measurement = Measurement(
+        f"transfers-{http_version}",
+        f"Large bodies, HTTP/{http_version}",
+        f"{octets // _MIB} MiB over TLS, one at a time, by {maker}. Bare trio is HTTP/1.1 on trio's SSLStream.",
+        _FIGURES,
+        "down_processor_s",
+        _FLOOR,
+    )
+    with contextlib.ExitStack() as stack:
+        upload = stack.enter_context(tempfile.NamedTemporaryFile(prefix="hface-trio-"))
+        upload.truncate(octets)
+        transfers = _Transfers(http_version, octets, Path(upload.name), setting)
+        servers: list[ServerProcess] = []
+        for name in setting.choose(_SERVERS[http_version], essential=_ESSENTIAL):
+            server = stack.enter_context(running_server(name, setting.server_core, setting.certificate))
+            if setting.serves(server, "1.1" if name == _FLOOR else http_version):
+                servers.append(server)
+        if not setting.quick:
+            for server in servers:
+                transfers.measure(server)
+        for _ in range(setting.few_rounds):
+            for server in servers:
+                measurement.add(server.name, server.label, transfers.measure(server))
+    return measurement

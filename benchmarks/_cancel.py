@@ -1,0 +1,81 @@
+"""Cancellation: from a client's turning away to the moment at which the handler knows.
+
+The client resets its stream (HTTP/2), tells the server to stop sending (HTTP/3), or closes the connection (HTTP/1.1). Both
+sides read the monotonic clock, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import trio
+from _figures import Figure, Measurement
+from _servers import ServerProcess, running_server
+from _setting import Setting
+from _wire import Target, connecting
+
+__all__ = ["measure_cancel"]
+
+_SERVERS = {
+    "1.1": ("hface-trio", "hface-trio-httptools", "hypercorn", "uvicorn", "uvicorn-httptools"),
+    "2": ("hface-trio", "hypercorn"),
+    "3": ("hface-trio", "hypercorn"),
+}
+_ESSENTIAL = ("hface-trio",)
+_TRIALS = 15
+_QUICK_TRIALS = 5
+_BEGIN_SECONDS = 0.03
+_LONGEST_SECONDS = 1.0
+_FIGURES = (Figure("latency_ms", "median ms", 2, "never"), Figure("heard", "of which heard, %", 0))
+
+
+def measure_cancel(setting: Setting) -> Iterator[Measurement]:
+    """Measure every version."""
+    for http_version in setting.http_versions:
+        measurement = Measurement(
+            f"cancel-{http_version}",
+            f"Cancellation, HTTP/{http_version}",
+            "From the client's reset (HTTP/1.1: close) to the handler's cancellation (ASGI: http.disconnect); "
+            f"not heard of within {_LONGEST_SECONDS:g} s counts as never.",
+            _FIGURES,
+        )
+        for name in setting.choose(_SERVERS[http_version], essential=_ESSENTIAL):
+            with running_server(name, setting.server_core, setting.certificate) as server:
+                if not setting.serves(server, http_version):
+                    continue
+                misses = 0
+                for _ in range(_QUICK_TRIALS if setting.quick else _TRIALS):
+                    latency = trio.run(_cancel, server, setting.target(server, http_version))
+                    milliseconds = None if latency is None else 1000 * latency
+                    heard = 0.0 if latency is None else 100.0
+                    measurement.add(name, server.label, {"latency_ms": milliseconds, "heard": heard})
+                    misses += latency is None
+                    if misses == 3:
+                        break
+        for samples in measurement.rounds.values():
+            share = sum(sample["heard"] or 0.0 for sample in samples) / len(samples)
+            for sample in samples:
+                sample["heard"] = share
+        yield measurement
+
+
+async def _cancel(server: ServerProcess, target: Target) -> float | None:
+    async with connecting(target) as wire:
+        await wire.request("GET", "/")
+        exchange, _ = wire.open("GET", "/wait")
+        await trio.sleep(_BEGIN_SECONDS)
+        while server.read_line(0) is not None:
+            pass  # what an earlier one was late to say
+        left_at = time.monotonic()
+        if target.http_version == "1.1":
+            await wire.aclose()
+        else:
+            wire.client.cancel(exchange)
+            wire.wake()
+        with trio.move_on_after(_LONGEST_SECONDS):
+            while True:
+                line = await trio.to_thread.run_sync(server.read_line, _LONGEST_SECONDS, abandon_on_cancel=True)
+                if line and line.startswith("gone "):
+                    return float(line.split()[1]) - left_at
+    return None

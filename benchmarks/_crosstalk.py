@@ -1,0 +1,100 @@
+"""Cross-talk: what a GET takes beside an upload that its handler does not read, as a multiple of what it takes alone."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Iterator
+
+import trio
+from _application import UNREAD_SECONDS
+from _figures import Figure, Measurement, Sample
+from _servers import running_server
+from _setting import Setting
+from _wire import Target, Wire, connecting, fetch
+
+__all__ = ["measure_crosstalk"]
+
+_SIZES = {"40 KB": 40_000, "40 MB": 40_000_000}
+_SERVERS = {
+    "1.1": ("hface-trio", "hface-trio-httptools", "hypercorn", "uvicorn", "uvicorn-httptools"),
+    "2": ("hface-trio", "hypercorn"),
+    "3": ("hface-trio", "hypercorn"),
+}
+_ESSENTIAL = ("hface-trio",)
+_ALONE = 30
+_BESIDE = 10
+_SETTLE_SECONDS = 0.1
+_SPAN_SECONDS = 0.6
+_LONGEST_SECONDS = 6 * UNREAD_SECONDS
+
+
+def measure_crosstalk(setting: Setting) -> Iterator[Measurement]:
+    """Measure every version."""
+    for http_version in setting.http_versions:
+        places = ("new",) if http_version == "1.1" else ("same", "new")
+        figures: list[Figure] = []
+        for place in places:
+            figures.append(Figure(f"alone_{place}_ms", f"alone, {place} connection, ms", 2))
+            for size in _SIZES:
+                key = f"{size.replace(' ', '').lower()}_{place}"
+                figures.append(Figure(f"{key}_ms", f"{size}, {place}, ms", 2, "∞"))
+                figures.append(Figure(f"{key}_factor", "factor", 1, "∞"))
+        measurement = Measurement(
+            f"crosstalk-{http_version}",
+            f"Cross-talk, HTTP/{http_version}",
+            f"The time of a GET beside an upload over TLS whose handler reads nothing for {UNREAD_SECONDS:g} s, on the same "
+            "connection or on a new one (the time of connecting included), and that as a multiple of the time alone.",
+            tuple(figures),
+        )
+        for name in setting.choose(_SERVERS[http_version], essential=_ESSENTIAL):
+            with running_server(name, setting.server_core, setting.certificate) as server:
+                if setting.serves(server, http_version):
+                    for _ in range(setting.few_rounds):
+                        sample = trio.run(_measure, setting.target(server, http_version), places)
+                        measurement.add(name, server.label, sample)
+        yield measurement
+
+
+async def _measure(target: Target, places: tuple[str, ...]) -> Sample:
+    sample: Sample = {}
+    for place in places:
+        alone = await _time_alone(target, place)
+        sample[f"alone_{place}_ms"] = 1000 * alone
+        for size, octets in _SIZES.items():
+            beside = await _time_beside(target, place, octets)
+            key = f"{size.replace(' ', '').lower()}_{place}"
+            sample[f"{key}_ms"] = None if beside is None else 1000 * beside
+            sample[f"{key}_factor"] = None if beside is None else beside / alone
+    return sample
+
+
+async def _time_alone(target: Target, place: str) -> float:
+    async with connecting(target) as wire:
+        await fetch(wire)
+        times = [await _get(target, wire if place == "same" else None) for _ in range(_ALONE)]
+    return statistics.median(times)
+
+
+async def _time_beside(target: Target, place: str, octets: int) -> float | None:
+    """Return the median of as many GETs as fit into the time in which the upload waits; ``None`` if none was answered."""
+    times: list[float] = []
+    with trio.move_on_after(_LONGEST_SECONDS):
+        async with connecting(target) as wire:
+            await fetch(wire)
+            _, uploaded = wire.open("POST", "/unread", octets)
+            await trio.sleep(_SETTLE_SECONDS)
+            end = trio.current_time() + _SPAN_SECONDS
+            while len(times) < _BESIDE and trio.current_time() < end and not uploaded.is_set():
+                with contextlib.suppress(RuntimeError, OSError, trio.BrokenResourceError):
+                    times.append(await _get(target, wire if place == "same" else None))
+    return statistics.median(times) if times else None
+
+
+async def _get(target: Target, wire: Wire | None) -> float:
+    if wire is not None:
+        return await fetch(wire)
+    began = trio.current_time()
+    async with connecting(target) as fresh:
+        await fetch(fresh)
+        return trio.current_time() - began

@@ -1,0 +1,60 @@
+"""What all measurements of a run have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import trio
+from _application import BODY
+from _programs import PROGRAMS, Certificate
+from _servers import ServerProcess
+from _wire import Target, speaks
+
+__all__ = ["Setting"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """How a run measures.
+
+    Args:
+        certificate: what servers show.
+        cafile: what it is held against.
+        server_core: what servers are pinned to.
+        load_core: what loads servers is pinned to.
+        rounds: how often small requests are measured; other things less often, in proportion.
+        seconds: how long a server is loaded in one round.
+        quick: measure only what has a gate, the main peer beside it, and all of it briefly.
+        http_versions: those that are measured.
+    """
+
+    certificate: Certificate
+    cafile: str
+    server_core: int | None
+    load_core: int | None
+    rounds: int
+    seconds: float
+    quick: bool
+    http_versions: Sequence[str]
+
+    @property
+    def few_rounds(self) -> int:
+        """Rounds of what takes long, or varies little."""
+        return 1 if self.quick else max(2, round(self.rounds * 0.6))
+
+    def choose(self, names: Sequence[str], *, essential: Sequence[str] = ()) -> list[str]:
+        """Return those servers that are installed; in a quick run the essential ones only, if any are."""
+        installed = [name for name in names if PROGRAMS[name].is_installed()]
+        return [name for name in installed if not (self.quick and essential) or name in essential]
+
+    def target(self, server: ServerProcess, http_version: str) -> Target:
+        """Return how to connect to a server."""
+        return Target(server.address, http_version, self.cafile, server.tls)
+
+    def serves(self, server: ServerProcess, http_version: str) -> bool:
+        """Return whether a server answers rightly over a version of HTTP; say so if it does not."""
+        served = trio.run(speaks, self.target(server, http_version), BODY)
+        if not served:
+            print(f"  {server.label} does not serve HTTP/{http_version}: left out", flush=True)
+        return served
