@@ -358,6 +358,10 @@ class Writer:
             self._protocol.submit_data(queue.stream_id, data, last)
             if not queue.octets or taken >= limit:
                 break
+            # What frames data takes room too, on some versions.
+            limit = min(limit, taken + self._protocol.send_capacity(queue.stream_id))
+            if taken >= limit:
+                break
         self._ledger.adjust(queue, -taken)
         queue.progress_octets += taken
         if queue.progress_octets >= _PROGRESS_OCTETS:
