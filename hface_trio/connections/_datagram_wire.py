@@ -34,8 +34,6 @@ class DatagramWire(Wire):
         linger_seconds: how long a server still answers a peer that has not heard of the end (RFC 9000 §10.2), at most.
     """
 
-    retimes = True
-
     def __init__(
         self, protocol: HTTPOverQUICProtocol, link: QUICLink, *, client_side: bool, linger_seconds: float
     ) -> None:

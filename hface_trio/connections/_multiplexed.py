@@ -151,8 +151,13 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
     def submitted(self) -> None:
         """Let leave what was submitted to the protocol."""
         self.pump()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let the writer send, which then looks when the protocol's time comes; while it waits for the network, look here."""
         self.writer.wake()
-        self._retime()
+        if self.writer.sending:
+            self._retime()
 
     def acknowledged(self) -> None:
         """Let credit leave."""
@@ -271,11 +276,11 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         while self.terminated is None:
             with trio.CancelScope(deadline=self._next_deadline()) as scope:
                 self._read_scope = scope
-                await self._read_until_over(scope)
+                await self._read_until_over()
                 return
             self._time_passed()
 
-    async def _read_until_over(self, scope: trio.CancelScope) -> None:
+    async def _read_until_over(self) -> None:
         protocol, wire = self.protocol, self.wire
         self._now = trio.current_time()
         while self.terminated is None:
@@ -293,10 +298,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             self._note_received(wire.feed())
             self.pump()
             self._batch_done()
-            self.writer.wake()
-            deadline = self._next_deadline()
-            if deadline < scope.deadline:
-                scope.deadline = deadline
+            self._leave()
 
     def _batch_done(self) -> None:
         """Start what the events of one read asked for."""
@@ -321,7 +323,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             self._sweep(now)
         self.pump()
         self._batch_done()
-        self.writer.wake()
+        self._leave()
 
     def _sweep(self, now: float) -> None:
         """Reset the streams whose peer lets them wait for too long."""

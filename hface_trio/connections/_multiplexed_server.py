@@ -92,10 +92,14 @@ class MultiplexedServerDriver(MultiplexedDriver):
     def _start(self, stream: HTTPStream) -> None:
         # Counted here and not where it runs: others may start before that.
         self.context.handlers += 1
-        # Whoever ends may be another stream's task: its context variables are its own.
-        self._base.copy().run(self._nursery.start_soon, self._serve, stream)
+        # Whoever ends may be another stream's task: its context variables are its own. The new task gets a copy.
+        self._base.run(self._nursery.start_soon, self._serve, stream)
 
     def _start_waiting(self) -> None:
+        if not self._waiting:
+            return
+        # Cancelled from outside: nothing starts any more, however long a handler takes to end.
+        self._ending = self._ending or trio.current_effective_deadline() == -math.inf
         while self._waiting and not self._ending and self._slots_used < self.context.limits.concurrent_streams:
             stream = self._waiting.pop(next(iter(self._waiting)))
             self._slots_used += 1
@@ -118,8 +122,6 @@ class MultiplexedServerDriver(MultiplexedDriver):
             ended = True
         finally:
             context.handlers -= 1
-            # Cancelled from outside: nothing starts any more, however long this handler took to end.
-            self._ending = self._ending or trio.current_effective_deadline() == -math.inf
             self._handler_ended(stream, failure, cancelled=scope.cancelled_caught or not ended)
 
     async def _call(self, handler: StreamHandler, stream: HTTPStream) -> BaseException | None:

@@ -29,8 +29,6 @@ class Wire(ABC):
     """Octets that the network took."""
     input_ended: bool
     """Whether nothing more will come."""
-    retimes: bool
-    """Whether sending changes when the protocol's timer is due."""
 
     @property
     @abstractmethod
@@ -97,8 +95,6 @@ class StreamWire(Wire):
         progress_seconds: how long the peer may take nothing of what is sent.
         linger_seconds: how long a server reads on after its last answer.
     """
-
-    retimes = False
 
     def __init__(
         self,

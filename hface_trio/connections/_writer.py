@@ -155,7 +155,7 @@ class Writer:
         self._ledger = ledger
         self._priority_of = priority_of
         self._pump = pump
-        self._retime = retime if wire.retimes else None
+        self._retime = retime
         self._on_failure = on_failure
         self._queues: dict[int, SendQueue] = {}
         self._levels = [_Urgency() for _ in range(_URGENCIES)]
@@ -163,7 +163,8 @@ class Writer:
         self._wakeup = Wakeup()
         self._rounds = 0
         self._flushed = trio.lowlevel.ParkingLot()
-        self._sending = False
+        self.sending: bool = False
+        """Whether it waits for the network, or is about to."""
         self._wanted = False
         self._closed = False
         self.failed: bool = False
@@ -262,19 +263,19 @@ class Writer:
     def wake(self) -> None:
         """Let the writer look for something to send."""
         self._wanted = True
-        if not self._sending:
+        if not self.sending:
             self._wakeup.wake()
 
     async def wait_flushed(self) -> None:
         """Wait until everything that the protocol has taken so far has reached the kernel, or the transport failed."""
-        rounds = self._rounds + (2 if self._sending else 1)  # a round that sends already may not have it
+        rounds = self._rounds + (2 if self.sending else 1)  # a round that sends already may not have it
         self.wake()
         while self._rounds < rounds and not (self.failed or self._closed):
             await self._flushed.park()
 
     def is_clogged(self, octets: int) -> bool:
         """Whether more than so many octets of heads, resets and the like wait for a transport that takes nothing."""
-        return self._sending and not (self.failed or self._closed) and self._protocol.queued_octets > octets
+        return self.sending and not (self.failed or self._closed) and self._protocol.queued_octets > octets
 
     async def wait_unclogged(self) -> None:
         """Wait until the protocol's output has room for more heads."""
@@ -299,14 +300,13 @@ class Writer:
                 self._wanted = False
                 found = wire.collect()
                 if found:
-                    self._sending = True
+                    self.sending = True
                     if at_a_stretch:  # let others run
                         await trio.lowlevel.checkpoint()
                     await wire.send()
-                    self._sending = False
+                    self.sending = False
                     self._pump()  # what left has made room
-                if self._retime is not None:
-                    self._retime()
+                self._retime()
                 self._rounds += 1
                 self._flushed.unpark_all()
                 at_a_stretch = found and (self._wanted or self._ready_count > 0)
@@ -315,7 +315,7 @@ class Writer:
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             self._fail(exc)
         finally:
-            self._sending = False
+            self.sending = False
 
     def _fail(self, exc: Exception) -> None:
         if not self.failed:
