@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 
 import pytest
 from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionState
+from aioquic.quic.packet_builder import QuicSentPacket
 from aioquic.quic.recovery import QuicPacketRecovery
 from aioquic.quic.stream import QuicStream, QuicStreamReceiver, QuicStreamSender
-from aioquic.tls import Context
+from aioquic.tls import Context, Epoch
 
 from hface_trio.protocols.quic import QUICSettings
-from hface_trio.protocols.quic._compat_aioquic import QuicMachine, _GrantedLimit, _Streams
+from hface_trio.protocols.quic._compat_aioquic import QuicMachine
+from hface_trio.protocols.quic._compat_aioquic._limits import _GrantedLimit, _Streams
 
 from .network import client_connection, connected, events_of, server_connection
 
 ATTRIBUTES = [
+    "_ack_eliciting_sent_since_receipt",
+    "_close_pending",
+    "_handshake_confirmed",
+    "_handshake_done_pending",
+    "_pacing_at",
+    "_ping_pending",
+    "_probe_pending",
+    "_retire_connection_ids",
+    "_spaces",
+    "_spin_bit",
+    "_streams_blocked_pending",
     "_close_at",
     "_close_event",
     "_crypto_streams",
@@ -56,6 +70,8 @@ ATTRIBUTES = [
 ]
 
 METHODS = {
+    "_get_or_create_stream_for_send": ["self", "stream_id"],
+    "_write_stream_frame": ["self", "builder", "space", "stream", "max_offset"],
     "_handle_ack_frame": ["self", "context", "frame_type", "buf"],
     "_handle_crypto_frame": ["self", "context", "frame_type", "buf"],
     "_handle_stream_frame": ["self", "context", "frame_type", "buf"],
@@ -97,9 +113,11 @@ def test_the_receiving_side_has_the_attribute(name):
     [
         "_acked",
         "_buffer",
+        "_buffer_fin",
         "_buffer_start",
         "_buffer_stop",
         "_pending",
+        "_pending_eof",
         "_reset_error_code",
         "buffer_is_empty",
         "highest_offset",
@@ -295,3 +313,54 @@ def test_a_peer_cannot_fill_the_log(caplog):
     net.client.submit_close(1, "done")
     net.run(5)
     assert caplog.records == []
+
+
+def test_a_stream_that_is_read_to_its_end_needs_no_second_look():
+    """What the builder of frames says of an empty stream, only a packet earlier."""
+    net = connected()
+    net.client.submit_data(net.client.next_stream_id(), b"x" * 10, end_stream=True)
+    net.client.datagrams_to_send()
+    sender = net.client._machine._streams[0].sender
+    assert sender.buffer_is_empty
+    assert sender.get_frame(1000) is None
+
+
+def test_headers_are_protected_together_as_one_by_one():
+    net = connected()
+    protection = net.client._machine._cryptos[Epoch.ONE_RTT].send.hp
+    samples = [bytes([number]) * 16 for number in range(5)]
+    assert protection._mask(b"".join(samples)) == b"".join(map(protection._mask, samples))
+    assert protection._is_chacha20 is False
+
+
+def test_the_pacer_has_its_bucket():
+    pacer = QuicPacketRecovery(
+        congestion_control_algorithm="cubic",
+        initial_rtt=0.1,
+        max_datagram_size=1200,
+        peer_completed_address_validation=True,
+        send_probe=lambda: None,
+    )._pacer
+    assert pacer.packet_time is None
+    pacer.update_rate(congestion_window=120_000, smoothed_rtt=0.1)
+    pacer.update_bucket(now=1.0)
+    assert pacer.bucket_max == pytest.approx(16 * pacer.packet_time)
+    assert pacer.next_send_time(now=1.0) is None
+    for _ in range(16):
+        pacer.update_after_send(now=1.0)
+    assert pacer.next_send_time(now=1.0) == pytest.approx(1.0 + pacer.packet_time)
+
+
+def test_sent_packets_are_made_of_these_parts():
+    assert [field.name for field in dataclasses.fields(QuicSentPacket)] == [
+        "epoch",
+        "in_flight",
+        "is_ack_eliciting",
+        "is_crypto_packet",
+        "packet_number",
+        "packet_type",
+        "sent_time",
+        "sent_bytes",
+        "delivery_handlers",
+        "quic_logger_frames",
+    ]

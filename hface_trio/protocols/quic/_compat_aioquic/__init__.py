@@ -1,0 +1,24 @@
+"""The part of ``aioquic`` that this package stands on, and every place where it steps around its public interface.
+
+``aioquic`` does packets, encryption, handshake, loss recovery, congestion control, paths and connection ids. What is done
+otherwise here, each in the module that is named for it:
+
+- Limits (:mod:`._limits`): they move when somebody consumes, not on receipt, and only streams whose limit moved are looked at
+  for a packet. The peer may open a stream more when somebody releases one, not when its state is discarded.
+- Guards (:mod:`._guards`): an acknowledgement of what was never sent ends the connection: it is meant to have more sent than
+  the path bears. Packets that would make the holes in reassembly buffers too large are dropped unacknowledged: the peer
+  sends them again. What peers do wrong is logged at the level of debugging.
+- Sending (:mod:`._sending`): streams with nothing to send cost nothing for a packet, and packets that one stream fills
+  are written at once, without the builder that joins frames.
+- The rest (:mod:`._machine`): connection ids and stateless reset tokens come from a source. Buffers of streams that were reset
+  are freed at once, not when the peer has acknowledged the reset. What a stream may send is told, and which streams are over.
+  Early calls (before the first datagram) and late ones (after the end) do nothing instead of failing.
+
+Each private name used here has a test that fails when it changes.
+"""
+
+from __future__ import annotations
+
+from ._machine import PeerClose, QuicMachine
+
+__all__ = ["PeerClose", "QuicMachine"]

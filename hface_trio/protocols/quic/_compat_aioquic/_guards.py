@@ -1,0 +1,108 @@
+"""What a peer sends, looked at before ``aioquic`` acts on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aioquic._buffer import Buffer
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import NetworkAddress, QuicConnectionAdapter, QuicConnectionError, QuicReceiveContext
+from aioquic.quic.stream import QuicStream
+
+from .._codes import QUICErrorCode
+from .._settings import QUICSettings
+from ._limits import LimitedConnection
+
+__all__ = ["GuardedConnection"]
+
+
+class _PacketDroppedError(Exception):
+    """A packet must be dropped as if it had been lost."""
+
+
+class _QuietLogger(QuicConnectionAdapter):
+    """Logs what peers do wrong for those who look for it: they could fill any log with it."""
+
+    def warning(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log for those who debug."""
+        self.debug(msg, *args, **kwargs)
+
+    info = error = warning
+
+
+class GuardedConnection(LimitedConnection):
+    """A connection that some input does not reach.
+
+    Args:
+        configuration: what aioquic wants to know.
+        settings: limits and sizes.
+        arguments: further arguments for aioquic.
+    """
+
+    def __init__(self, configuration: QuicConfiguration, settings: QUICSettings, **arguments: Any) -> None:
+        super().__init__(configuration, settings, **arguments)
+        loud: Any = self._logger
+        self._logger = _QuietLogger(loud.logger, loud.extra)
+        self._reassembling: dict[int, QuicStream] = {}
+
+    def receive_datagram(self, data: bytes, addr: NetworkAddress, now: float) -> None:
+        """Take a datagram."""
+        try:
+            super().receive_datagram(data, addr, now)
+        except _PacketDroppedError:
+            return
+
+    def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        stream_id = buf.pull_uint_var()
+        offset = buf.pull_uint_var() if frame_type & 4 else 0
+        buf.seek(start)
+        if offset and self._makes_too_many_holes(stream_id, offset):
+            raise _PacketDroppedError
+        super()._handle_stream_frame(context, frame_type, buf)
+        if offset or self._reassembling:
+            stream = self._streams.get(stream_id)
+            if stream is not None and stream.receiver._buffer:
+                self._reassembling[stream_id] = stream
+            else:
+                self._reassembling.pop(stream_id, None)
+
+    def _makes_too_many_holes(self, stream_id: int, offset: int) -> bool:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            new_hole = offset
+        else:
+            receiver = stream.receiver
+            if receiver.is_finished or offset > stream.max_stream_data_local:
+                return False
+            new_hole = offset - receiver._buffer_start - len(receiver._buffer)
+            if len(receiver._ranges) > self._settings.stream_ranges:
+                return offset > receiver._buffer_start
+        if new_hole <= 0 or (stream is None and offset > self._settings.stream_window_octets):
+            return False  # the latter is beyond any limit: an error, which aioquic answers
+        holes = sum(_hole_octets(other) for other in self._reassembling.values())
+        return holes + new_hole > self._settings.hole_octets
+
+    def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        if buf.pull_uint_var() >= self._packet_number:
+            raise QuicConnectionError(
+                QUICErrorCode.PROTOCOL_VIOLATION, frame_type, "acknowledgement of a packet that was never sent"
+            )
+        buf.seek(start)
+        super()._handle_ack_frame(context, frame_type, buf)
+
+    def _handle_crypto_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        end = buf.pull_uint_var() + buf.pull_uint_var()
+        buf.seek(start)
+        if end - self._crypto_streams[context.epoch].receiver.starting_offset() > self._settings.crypto_octets:
+            raise QuicConnectionError(
+                QUICErrorCode.CRYPTO_BUFFER_EXCEEDED, frame_type, "too many handshake octets out of order"
+            )
+        super()._handle_crypto_frame(context, frame_type, buf)
+
+
+def _hole_octets(stream: QuicStream) -> int:
+    receiver = stream.receiver
+    return len(receiver._buffer) - sum(len(run) for run in receiver._ranges)
