@@ -32,6 +32,8 @@ ConnectionHandler: TypeAlias = Callable[[HTTPConnection], Awaitable[object]]
 
 _T = TypeVar("_T")
 
+_ACCEPT_BATCH = 64
+
 
 async def handle_connection(handler: Callable[[_T], Awaitable[object]], connection: _T, host: str) -> None:
     """Call what handles a connection; whatever it raises ends that connection only.
@@ -189,15 +191,20 @@ class HTTPOverTCPListener(HTTPListener):
     ) -> None:
         while True:
             try:
-                stream = await listener.accept()
+                stream: ByteStream | None = await listener.accept()
             except trio.ClosedResourceError:
                 return
-            address = stream.extra_attributes.remote_address
-            host = address[0] if address is not None else ""
-            if self._context.admission.admit(host):
-                nursery.start_soon(self._serve_connection, stream, host, connection_handler)
-            else:
-                stream.abort()
+            # A batch at a time: in a storm of connections each waits for one pass of the scheduler, not for hundreds.
+            accepted = 0
+            while stream is not None:
+                address = stream.extra_attributes.remote_address
+                host = address[0] if address is not None else ""
+                if self._context.admission.admit(host):
+                    nursery.start_soon(self._serve_connection, stream, host, connection_handler)
+                else:
+                    stream.abort()
+                accepted += 1
+                stream = listener.accept_nowait() if accepted < _ACCEPT_BATCH else None
 
     async def _serve_connection(self, stream: ByteStream, host: str, connection_handler: ConnectionHandler) -> None:
         async def open_and_handle(stream: ByteStream) -> None:

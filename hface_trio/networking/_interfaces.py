@@ -183,6 +183,10 @@ class ByteStreamListener(trio.abc.Listener[ByteStream]):
             trio.ClosedResourceError: the listener was closed.
         """
 
+    def accept_nowait(self) -> ByteStream | None:
+        """Return a connection that is there already, or ``None``; whatever is wrong is for ``accept`` to tell."""
+        return None
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DatagramStatistics:

@@ -97,6 +97,16 @@ class SocketListener(ByteStreamListener):
             self._exhausted = False
             return SocketByteStream(sock, remote_address=remote_address)
 
+    def accept_nowait(self) -> ByteStream | None:
+        """Return a connection that is there already, or ``None``."""
+        if self._closed:
+            return None
+        try:
+            sock, remote_address = self._socket.accept()
+        except OSError:
+            return None
+        return SocketByteStream(sock, remote_address=remote_address)
+
     async def _wait_for_resources(self, exc: OSError) -> None:
         if not self._exhausted:
             self._exhausted = True
@@ -144,6 +154,11 @@ class TLSListener(ByteStreamListener):
     async def accept(self) -> ByteStream:
         """Wait for a connection; its handshake has not been made."""
         return TLSByteStream(await self._listener.accept(), self._context, server_side=True)
+
+    def accept_nowait(self) -> ByteStream | None:
+        """Return a connection that is there already, or ``None``."""
+        transport = self._listener.accept_nowait()
+        return None if transport is None else TLSByteStream(transport, self._context, server_side=True)
 
     async def aclose(self) -> None:
         """Stop listening."""

@@ -46,6 +46,13 @@ class MemoryListener(ByteStreamListener):
         """
         return await self._incoming.receive()
 
+    def accept_nowait(self) -> ByteStream | None:
+        """Return a connection that waits to be accepted, or ``None``."""
+        try:
+            return self._incoming.receive_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            return None
+
     async def aclose(self) -> None:
         """Stop listening; connections that nobody has accepted are reset, and the address is free again."""
         self._network._release(self)

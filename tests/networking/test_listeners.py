@@ -183,3 +183,19 @@ async def test_tls_is_put_on_what_is_accepted(sock, authority):
         await listener.aclose()
         with pytest.raises(trio.ClosedResourceError):
             await listener.accept()
+
+
+async def test_what_waits_is_accepted_without_waiting(sock: socket.socket) -> None:
+    async with SocketListener(sock) as listener:
+        assert listener.accept_nowait() is None
+        with trio.fail_after(5):
+            clients = [await trio.open_tcp_stream("127.0.0.1", listener.address[1]) for _ in range(3)]
+            first = await listener.accept()
+            others = [listener.accept_nowait() for _ in range(3)]
+        accepted = [first, *(stream for stream in others if stream is not None)]
+        assert len(accepted) == 3
+        ports = {client.socket.getsockname()[1] for client in clients}
+        assert {stream.extra_attributes.remote_address[1] for stream in accepted} == ports
+        for stream in [*accepted, *clients]:
+            await stream.aclose()
+    assert listener.accept_nowait() is None
