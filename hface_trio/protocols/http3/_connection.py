@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import ParamSpec
 
 from ...events import ConnectionTerminated, Event, StreamResetReceived, StreamResetSent
 from ...limits import Limits
@@ -21,6 +22,8 @@ from ._settings import HTTP3Settings
 from ._streams import RequestStream, StreamTable
 
 __all__ = ["Connection"]
+
+Parameters = ParamSpec("Parameters")
 
 
 class Connection:
@@ -119,11 +122,11 @@ class Connection:
 
     # The connection.
 
-    def guarded(self, act: Callable[[], None]) -> None:
+    def guarded(self, act: Callable[Parameters, None], *args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         """Do what may turn out to be a fault of the peer, and answer that."""
         try:
             try:
-                act()
+                act(*args, **kwargs)
             except StreamFault as fault:
                 stream = self.streams.live.get(fault.stream_id)
                 if stream is not None:

@@ -50,6 +50,8 @@ def pack_frame(frame_type: int, payload: bytes) -> bytes:
 
 def pack_frame_head(frame_type: int, length: int) -> bytes:
     """Return what stands in front of a frame's payload."""
+    if frame_type < 0x40 and length < 0x40:
+        return bytes((frame_type, length))
     return pack_varint(frame_type) + pack_varint(length)
 
 

@@ -42,6 +42,7 @@ from ._streams import RequestStream
 __all__ = ["H3Protocol"]
 
 _DATA_HEAD_OCTETS = 5
+_JOINED_OCTETS = 4096  # more are written behind their head, rather than copied once more
 _LONGEST_DATA = 2**30 - 1
 
 
@@ -233,8 +234,12 @@ class H3Protocol(HTTPOverQUICProtocol):
         octets = len(data)
         if octets:
             self._quic.check_capacity(stream_id, octets)
-            self._quic.write(stream_id, pack_frame_head(DATA, octets))
-            self._quic.write(stream_id, data, end_stream)
+            head = pack_frame_head(DATA, octets)
+            if octets <= _JOINED_OCTETS:
+                self._quic.write(stream_id, head + data, end_stream)
+            else:
+                self._quic.write(stream_id, head)
+                self._quic.write(stream_id, data, end_stream)
         elif end_stream:
             self._quic.write(stream_id, b"", end_stream=True)
         if end_stream:

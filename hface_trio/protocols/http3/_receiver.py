@@ -87,23 +87,23 @@ class Receiver(QUICReceiver):
     def data_received(self, stream_id: int, data: bytes, end_stream: bool) -> None:
         """Take octets of a stream."""
         if is_unidirectional(stream_id):
-            self._connection.guarded(lambda: self._control.data_received(stream_id, data, end_stream))
+            self._connection.guarded(self._control.data_received, stream_id, data, end_stream)
         else:
-            self._connection.guarded(lambda: self._request_data_received(stream_id, data, end_stream))
+            self._connection.guarded(self._request_data_received, stream_id, data, end_stream)
 
     def reset_received(self, stream_id: int, code: int) -> None:
         """Take a RESET_STREAM frame."""
         if is_unidirectional(stream_id):
-            self._connection.guarded(lambda: self._control.reset_received(stream_id, code))
+            self._connection.guarded(self._control.reset_received, stream_id, code)
         else:
-            self._connection.guarded(lambda: self._request_reset(stream_id, code))
+            self._connection.guarded(self._request_reset, stream_id, code)
 
     def stop_sending_received(self, stream_id: int, code: int) -> None:
         """Take a STOP_SENDING frame."""
         if is_unidirectional(stream_id):
-            self._connection.guarded(lambda: self._control.stop_received(stream_id))
+            self._connection.guarded(self._control.stop_received, stream_id)
         else:
-            self._connection.guarded(lambda: self._request_stopped(stream_id, code))
+            self._connection.guarded(self._request_stopped, stream_id, code)
 
     def capacity_increased(self, stream_id: int) -> None:
         """Take note that a stream that had no send capacity has some."""
@@ -116,7 +116,7 @@ class Receiver(QUICReceiver):
 
     def datagram_frame_received(self, data: bytes) -> None:
         """Take an HTTP datagram (RFC 9297 §2.1)."""
-        self._connection.guarded(lambda: self._datagram_received(data))
+        self._connection.guarded(self._datagram_received, data)
 
     def ping_acknowledged(self, uid: int, round_trip_seconds: float) -> None:
         """Take the acknowledgement of a ping."""

@@ -53,7 +53,7 @@ class ServerReceiver(Receiver):
         """Answer requests whose head takes too long."""
         while now >= self.head_deadline():
             stream = next(iter(self._connection.streams.awaiting_head.values()))
-            self._connection.guarded(lambda late=stream: self._answer(late, b"408"))  # type: ignore[misc]
+            self._connection.guarded(self._answer, stream, b"408")
             if self._connection.terminated:
                 return
 

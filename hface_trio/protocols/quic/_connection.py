@@ -217,7 +217,9 @@ class QUICConnection:
         Raises:
             LocalProtocolError: the stream takes none, or cannot be opened.
         """
-        stream = self._sending(stream_id)
+        stream = self.streams.live.get(stream_id)
+        if stream is None or not stream.may_send:
+            stream = self._sending(stream_id)
         self.sender.write(stream, data, end_stream=end_stream)
         if end_stream:
             self.streams.settle(stream)

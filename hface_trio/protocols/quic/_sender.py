@@ -32,7 +32,8 @@ class StreamSender:
         "_announce",
         "_blocked",
         "_machine",
-        "_settings",
+        "_queued_octets",
+        "_unacknowledged_octets",
         "overhead_octets",
         "unacknowledged",
         "unsent",
@@ -40,7 +41,8 @@ class StreamSender:
 
     def __init__(self, machine: QuicMachine, settings: QUICSettings, announce: Callable[[QUICStream], None]) -> None:
         self._machine = machine
-        self._settings = settings
+        self._queued_octets = settings.queued_octets
+        self._unacknowledged_octets = settings.unacknowledged_octets
         self._announce = announce
         self._active: dict[int, QUICStream] = {}
         self._blocked: dict[int, QUICStream] = {}
@@ -58,8 +60,11 @@ class StreamSender:
 
     def capacity_of_new(self, stream_id: int) -> int:
         """Return how many octets may be submitted on a stream that would be opened by it."""
-        room = min(self._shared_capacity(), self._machine.stream_room(stream_id))
-        return max(0, room - self.overhead_octets)
+        room = self._shared_capacity()
+        if room > self.overhead_octets:
+            room = min(room, self._machine.stream_room(stream_id))
+        room -= self.overhead_octets
+        return max(0, room)
 
     def submit(self, stream: QUICStream, data: Buffer, *, end_stream: bool) -> None:
         """Send data within the capacity.
@@ -133,17 +138,13 @@ class StreamSender:
                     self._announce(stream)
 
     def _capacity(self, stream: QUICStream) -> int:
-        if stream.sending_ended:
-            return 0
-        return self.capacity_of_new(stream.stream_id)
+        return 0 if stream.sending_ended else self.capacity_of_new(stream.stream_id)
 
     def _shared_capacity(self) -> int:
-        settings = self._settings
-        return min(
-            self._machine.connection_room() - self.unsent,
-            settings.queued_octets - self.unsent,
-            settings.unacknowledged_octets - self.unacknowledged,
-        )
+        unsent = self.unsent
+        room = min(self._machine.connection_room(), self._queued_octets) - unsent
+        left = self._unacknowledged_octets - self.unacknowledged
+        return min(left, room)
 
     def _block(self, stream: QUICStream) -> None:
         if not stream.blocked:

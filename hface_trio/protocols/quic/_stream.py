@@ -22,6 +22,7 @@ class QUICStream:
         "credit",
         "discarded",
         "initiated_here",
+        "may_send",
         "receiving_ended",
         "release_when_consumed",
         "released",
@@ -37,6 +38,7 @@ class QUICStream:
         self.credit: StreamCredit = credit
         self.initiated_here: bool = initiated_here
         one_way = is_unidirectional(stream_id)
+        self.may_send: bool = initiated_here or not one_way  # whether this side sends on it at all
         self.receiving_ended: bool = one_way and initiated_here  # the peer's end or reset was seen
         self.sending_ended: bool = one_way and not initiated_here  # the end or a reset was submitted
         self.stopped: bool = False  # what still arrives is for nobody

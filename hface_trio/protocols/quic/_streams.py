@@ -77,7 +77,7 @@ class StreamTable:
             if not own or stream_id != self.next_id(unidirectional=is_unidirectional(stream_id)):
                 raise LocalProtocolError(f"stream {stream_id} is not open", stream_id=stream_id)
             stream = self.entered(stream_id)
-        if not self._machine.may_send_on(stream_id):
+        if not stream.may_send:
             raise LocalProtocolError(f"the peer alone sends on stream {stream_id}", stream_id=stream_id)
         return stream
 

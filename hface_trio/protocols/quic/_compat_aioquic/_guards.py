@@ -15,6 +15,8 @@ from ._limits import LimitedConnection
 
 __all__ = ["GuardedConnection"]
 
+_OFFSET_BIT = 0x04  # in the type of a STREAM frame
+
 
 class _PacketDroppedError(Exception):
     """A packet must be dropped as if it had been lost."""
@@ -53,19 +55,21 @@ class GuardedConnection(LimitedConnection):
             return
 
     def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        if not frame_type & _OFFSET_BIT and not self._reassembling:
+            super()._handle_stream_frame(context, frame_type, buf)  # makes no hole, fills none
+            return
         start = buf.tell()
         stream_id = buf.pull_uint_var()
-        offset = buf.pull_uint_var() if frame_type & 4 else 0
+        offset = buf.pull_uint_var() if frame_type & _OFFSET_BIT else 0
         buf.seek(start)
         if offset and self._makes_too_many_holes(stream_id, offset):
             raise _PacketDroppedError
         super()._handle_stream_frame(context, frame_type, buf)
-        if offset or self._reassembling:
-            stream = self._streams.get(stream_id)
-            if stream is not None and stream.receiver._buffer:
-                self._reassembling[stream_id] = stream
-            else:
-                self._reassembling.pop(stream_id, None)
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.receiver._buffer:
+            self._reassembling[stream_id] = stream
+        else:
+            self._reassembling.pop(stream_id, None)
 
     def _makes_too_many_holes(self, stream_id: int, offset: int) -> bool:
         stream = self._streams.get(stream_id)
