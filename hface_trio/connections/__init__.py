@@ -32,6 +32,7 @@ from ._stream import HTTPStream
 from ._stream_parts import DataIterator, StreamStatistics
 
 if TYPE_CHECKING:
+    from ._http3 import HTTP3Features
     from ._quic_listener import HTTPOverQUICListener
     from ._quic_opener import HTTPOverQUICOpener
 
@@ -43,6 +44,7 @@ __all__ = [
     "ConnectionStatistics",
     "DataIterator",
     "HTTP2Features",
+    "HTTP3Features",
     "HTTPConnection",
     "HTTPFallbackOpener",
     "HTTPListener",
@@ -69,6 +71,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what is on QUIC when it is asked for: its cryptography takes as long to import as all the rest."""
+    if name == "HTTP3Features":
+        from . import _http3  # noqa: PLC0415
+
+        return _http3.HTTP3Features
     if name == "HTTPOverQUICListener":
         from . import _quic_listener  # noqa: PLC0415
 

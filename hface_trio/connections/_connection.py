@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import trio
 
@@ -39,6 +39,9 @@ from ._ring import ConnectionEvents
 from ._serial_client import SerialClientDriver
 from ._serial_server import SerialServerDriver, StreamHandler
 from ._wire import StreamWire, Wire
+
+if TYPE_CHECKING:
+    from ._http3 import HTTP3Features
 
 __all__ = ["ConnectionStatistics", "HTTPConnection"]
 
@@ -390,6 +393,17 @@ class HTTPConnection:
         if isinstance(driver, MultiplexedDriver) and isinstance(self._protocol, H2Protocol):
             return HTTP2Features(driver, self._protocol)
         return None
+
+    @property
+    def http3(self) -> HTTP3Features | None:
+        """What HTTP/3 has beyond the model that all versions share; ``None`` on connections of other versions."""
+        driver = self._driver
+        if not isinstance(driver, MultiplexedDriver) or not isinstance(self._protocol, HTTPOverQUICProtocol):
+            return None
+        from ..protocols.http3 import H3Protocol  # noqa: PLC0415  # imports QUIC, which takes its time
+        from ._http3 import HTTP3Features  # noqa: PLC0415
+
+        return HTTP3Features(driver, self._protocol) if isinstance(self._protocol, H3Protocol) else None
 
     def pushed_stream(self, stream_id: int) -> OpenStream:
         """Return a context manager for a promised response (client), after its ``PushPromiseReceived``.

@@ -104,6 +104,21 @@ class StreamDriver(ABC):
     def cancel(self, stream: HTTPStream) -> None:
         """Cancel the scope of the stream's handler."""
 
+    def max_datagram_octets(self, stream: HTTPStream) -> int:
+        """Return how long a datagram may be; negative where there are none."""
+        return -1
+
+    def submit_datagram(self, stream: HTTPStream, data: bytes) -> None:
+        """Send a datagram; only some versions can.
+
+        Raises:
+            LocalProtocolError: this one cannot, or not now.
+        """
+        raise LocalProtocolError(f"there are no datagrams on HTTP/{self.http_version}", stream_id=stream.stream_id)
+
+    def datagram_taken(self, stream: HTTPStream, n_octets: int) -> None:  # noqa: B027  # only some versions have any
+        """Take note that the application took a datagram."""
+
     def push(self, stream: HTTPStream, headers: HeadersType) -> AbstractAsyncContextManager[HTTPStream]:
         """Promise a response; only some versions can.
 

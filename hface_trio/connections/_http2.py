@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import trio
-
-from ..errors import ConnectionLostError, LocalProtocolError
-from ..events import PingAcknowledged
+from ..errors import LocalProtocolError
 from ..protocols.http2 import H2ClientProtocol, H2Protocol, H2ServerProtocol, StreamDependency
-from ._ring import ConnectionEvents
+from ._ring import ping
 
 if TYPE_CHECKING:
     from ..networking import Buffer
@@ -62,13 +59,7 @@ class HTTP2Features:
 
         Cancellation: the ping has been sent.
         """
-        await trio.lowlevel.checkpoint()
-        with ConnectionEvents(self._driver.subscribers) as events:
-            data = self.submit_ping()
-            async for event in events:
-                if isinstance(event, PingAcknowledged) and event.data == data:
-                    return event.round_trip_seconds
-        raise ConnectionLostError("the connection ended before a ping was acknowledged")
+        return await ping(self._driver.subscribers, self.submit_ping)
 
     def submit_ping(self, data: bytes | None = None) -> bytes:
         """Send a ping; a ``PingAcknowledged`` event tells of its return.

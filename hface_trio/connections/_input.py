@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from ..events import DataReceived, Event, PriorityUpdateReceived, StreamEvent
+from ..events import DatagramReceived, DataReceived, Event, PriorityUpdateReceived, StreamEvent
 from ._wakeup import Wakeup
 
 __all__ = ["MAX_EVENTS", "EventQueue"]
@@ -40,7 +40,7 @@ class EventQueue(Generic[_EventT]):
     The queue ends in one of two ways, both behind what was put before: ``end`` (the peer sent END_STREAM) or ``fail``.
     """
 
-    __slots__ = ("_ended", "_events", "_failure", "_joined", "_wakeup", "waiting_since")
+    __slots__ = ("_ended", "_events", "_failure", "_joined", "_wakeup", "datagrams_dropped", "waiting_since")
 
     def __init__(self) -> None:
         self._events: deque[_EventT] = deque()
@@ -48,6 +48,8 @@ class EventQueue(Generic[_EventT]):
         self._ended = False
         self._failure: Callable[[], Exception] | None = None
         self._wakeup = Wakeup()
+        self.datagrams_dropped: int = 0
+        """Datagrams that found no room, or made it."""
         self.waiting_since: float = 0.0
         """When the waiting receiver began to wait."""
 
@@ -69,6 +71,26 @@ class EventQueue(Generic[_EventT]):
             self._put_crowded(event)
         if self._wakeup.waiting:
             self._wakeup.wake()
+
+    def put_datagram(self, event: DatagramReceived) -> int:
+        """Append a datagram; where 64 events wait the oldest datagram makes room, or this one is lost. Never waits.
+
+        Returns:
+            How many octets more, or less, wait now.
+        """
+        n_octets = len(event.data)
+        if len(self._events) >= MAX_EVENTS:
+            self.datagrams_dropped += 1
+            oldest = next((number for number, e in enumerate(self._events) if isinstance(e, DatagramReceived)), None)
+            if oldest is None:
+                return 0
+            dropped = self._events[oldest]
+            n_octets -= len(dropped.data) if isinstance(dropped, DatagramReceived) else 0
+            del self._events[oldest]
+        self._events.append(event)  # type: ignore[arg-type]  # whoever is given datagrams takes them
+        if self._wakeup.waiting:
+            self._wakeup.wake()
+        return n_octets
 
     def _put_crowded(self, event: _EventT) -> None:
         joined = self._joined = {} if self._joined is None else self._joined

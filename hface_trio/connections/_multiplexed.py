@@ -36,6 +36,7 @@ from ..errors import (
 )
 from ..events import (
     ConnectionTerminated,
+    DatagramReceived,
     DataReceived,
     Event,
     PriorityUpdateReceived,
@@ -46,7 +47,7 @@ from ..events import (
     StreamResetReceived,
 )
 from ..models import HeadersType
-from ..protocols import HTTPProtocol, OutputEnd, StreamCodes
+from ..protocols import HTTPOverQUICProtocol, HTTPProtocol, OutputEnd, StreamCodes
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
 from ._observer import ConnectionRecord
@@ -203,7 +204,10 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             stream.feed(event)
             self.context.ledger.adjust(stream, n_octets)
         elif stream is not None and not stream.over:
-            stream.feed(event)
+            if isinstance(event, DatagramReceived):
+                self.context.ledger.adjust(stream, stream.feed_datagram(event))
+            else:
+                stream.feed(event)
 
     def _stream_lost(self, event: StreamReset) -> None:
         stream = self._streams.get(event.stream_id)
@@ -481,6 +485,26 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             self.protocol.clock(now)
         self.protocol.acknowledge(stream.stream_id, n_octets)
         self.writer.wake()
+
+    def max_datagram_octets(self, stream: HTTPStream) -> int:
+        """Return how long a datagram may be; negative where there are none."""
+        protocol = self.protocol
+        return protocol.max_datagram_octets(stream.stream_id) if isinstance(protocol, HTTPOverQUICProtocol) else -1
+
+    def submit_datagram(self, stream: HTTPStream, data: bytes) -> None:
+        """Send a datagram."""
+        protocol = self.protocol
+        if not isinstance(protocol, HTTPOverQUICProtocol):
+            super().submit_datagram(stream, data)
+            return
+        stream.raise_if_unsendable()
+        protocol.submit_datagram(stream.stream_id, data)
+        self.submitted()
+
+    def datagram_taken(self, stream: HTTPStream, n_octets: int) -> None:
+        """Take a datagram out of the ledger."""
+        if not stream.over:
+            self.context.ledger.adjust(stream, -n_octets)
 
     def reset(self, stream: HTTPStream, error_code: int) -> None:
         """End a stream."""

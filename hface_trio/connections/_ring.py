@@ -7,15 +7,17 @@ connection, or makes it grow.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import trio
 
-from ..events import Event
+from ..errors import ConnectionLostError
+from ..events import Event, PingAcknowledged
 from ._wakeup import Wakeup
 
-__all__ = ["ConnectionEvents"]
+__all__ = ["ConnectionEvents", "ping"]
 
 _RING_EVENTS = 64
 
@@ -82,3 +84,25 @@ class ConnectionEvents(trio.abc.ReceiveChannel[Event]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+async def ping(subscribers: set[ConnectionEvents], submit: Callable[[], bytes]) -> float:
+    """Submit a ping and wait for its acknowledgement.
+
+    Args:
+        subscribers: of the connection.
+        submit: sends the ping and returns by what its acknowledgement is known.
+
+    Returns:
+        The round trip in seconds.
+
+    Raises:
+        ConnectionLostError: the connection ended before.
+    """
+    await trio.lowlevel.checkpoint()
+    with ConnectionEvents(subscribers) as events:
+        data = submit()
+        async for event in events:
+            if isinstance(event, PingAcknowledged) and event.data == data:
+                return event.round_trip_seconds
+    raise ConnectionLostError("the connection ended before a ping was acknowledged")

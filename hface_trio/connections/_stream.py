@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from ..errors import BodyTooLargeError, HfaceError, LocalProtocolError, SendingStoppedError, StreamResetError
-from ..events import DataReceived, HeadersReceived, InformationalReceived, StreamEvent, TrailersReceived
+from ..events import (
+    DatagramReceived,
+    DataReceived,
+    HeadersReceived,
+    InformationalReceived,
+    StreamEvent,
+    TrailersReceived,
+)
 from ..models import AddressType, HeadersType
 from ._date import http_date
 from ._failures import renew
@@ -179,7 +186,9 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
 
     def statistics(self) -> StreamStatistics:
         """Return the counts of this moment."""
-        return StreamStatistics(self.body_octets_received, self.body_octets_sent, self.ledger_octets)
+        return StreamStatistics(
+            self.body_octets_received, self.body_octets_sent, self.ledger_octets, self._input.datagrams_dropped
+        )
 
     # Receiving
 
@@ -209,6 +218,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
             self.trailers = event.headers
         elif isinstance(event, InformationalReceived):
             self.informational.append(event.headers)
+        elif isinstance(event, DatagramReceived):
+            self._driver.datagram_taken(self, len(event.data))
         return event
 
     async def receive_response(self) -> HeadersReceived:
@@ -382,6 +393,24 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
             self.fail(StreamResetError("the stream was reset here", error_code=error_code, stream_id=self.stream_id))
             self._driver.reset(self, error_code)
 
+    # Datagrams
+
+    @property
+    def max_datagram_octets(self) -> int:
+        """How long a datagram may be now; negative where there are none: on HTTP/1.1 and HTTP/2, or because of the peer."""
+        return self._driver.max_datagram_octets(self)
+
+    def submit_datagram(self, data: bytes) -> None:
+        """Send an HTTP datagram (RFC 9297). It may be lost. Never waits: of too many that wait the oldest are dropped.
+
+        Datagrams of the peer come as :class:`~hface_trio.events.DatagramReceived` events; 64 events may wait, then the
+        oldest datagrams make room, and ``statistics`` counts them.
+
+        Raises:
+            LocalProtocolError: it is longer than ``max_datagram_octets``, or the stream takes none.
+        """
+        self._driver.submit_datagram(self, data)
+
     def cancel(self) -> None:
         """Cancel the handler of this stream (server). What this looks like on the wire stands in the design."""
         self._driver.cancel(self)
@@ -408,6 +437,10 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         if isinstance(event, TrailersReceived) or (isinstance(event, HeadersReceived) and event.end_stream):
             self.input_ended = True
             self._input.end()
+
+    def feed_datagram(self, event: DatagramReceived) -> int:
+        """Hand in a datagram; return how many octets more, or less, wait now."""
+        return self._input.put_datagram(event)
 
     def fail(self, cause: HfaceError) -> None:
         """End the stream with an error, behind what has arrived. The first cause stays."""

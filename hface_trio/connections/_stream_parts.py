@@ -21,19 +21,24 @@ class StreamStatistics:
         body_octets_received: body octets that arrived.
         body_octets_sent: body octets submitted.
         buffered_octets: received octets that wait for the application.
+        datagrams_dropped: datagrams that the application did not take in time.
     """
 
-    __slots__ = ("body_octets_received", "body_octets_sent", "buffered_octets")
+    __slots__ = ("body_octets_received", "body_octets_sent", "buffered_octets", "datagrams_dropped")
 
-    def __init__(self, body_octets_received: int, body_octets_sent: int, buffered_octets: int) -> None:
+    def __init__(
+        self, body_octets_received: int, body_octets_sent: int, buffered_octets: int, datagrams_dropped: int = 0
+    ) -> None:
         self.body_octets_received: int = body_octets_received
         self.body_octets_sent: int = body_octets_sent
         self.buffered_octets: int = buffered_octets
+        self.datagrams_dropped: int = datagrams_dropped
 
     def __repr__(self) -> str:
         return (
             f"StreamStatistics(body_octets_received={self.body_octets_received}, "
-            f"body_octets_sent={self.body_octets_sent}, buffered_octets={self.buffered_octets})"
+            f"body_octets_sent={self.body_octets_sent}, buffered_octets={self.buffered_octets}, "
+            f"datagrams_dropped={self.datagrams_dropped})"
         )
 
 
