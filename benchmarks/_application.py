@@ -6,7 +6,8 @@
 ``/upload``            how many octets came
 ``/unread``            the same, but nothing is read for ``UNREAD_SECONDS``
 ``/pieces``            ``N_PIECES`` pieces, with ``PIECE_SECONDS`` before each: something to be in the middle of
-``/wait``              nothing; prints ``gone`` and the time of the monotonic clock as soon as it knows that its peer is gone
+``/wait``              nothing; prints ``begun``, then ``gone`` and the time of the monotonic clock as soon as it knows that
+                       its peer is gone
 ``/memory``            (stream handler only) tracked objects and resident octets, after a collection
 ====================== ========================================================================================
 """
@@ -62,6 +63,10 @@ def _tell_memory() -> bytes:
     return b"%d %d" % (len(gc.get_objects()), resident_octets())
 
 
+def _tell_begun() -> None:
+    print("begun", flush=True)
+
+
 def _tell_gone() -> None:
     print(f"gone {time.monotonic():.9f}", flush=True)
 
@@ -103,6 +108,7 @@ async def _answer_seldom(stream: hface_trio.HTTPStream, path: str) -> None:
             await trio.sleep(PIECE_SECONDS)
             await stream.send_data(BODY, end_stream=number == N_PIECES)
     elif path == "/wait":
+        _tell_begun()
         try:
             await trio.sleep(_LONGEST_WAIT_SECONDS)
         except trio.Cancelled:
@@ -170,6 +176,7 @@ async def _count_messages(receive: Receive) -> int:
 
 
 async def _wait_until_gone(receive: Receive) -> None:
+    _tell_begun()
     try:
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -25,7 +25,6 @@ _SERVERS = {
 _ESSENTIAL = ("hface-trio",)
 _TRIALS = 15
 _QUICK_TRIALS = 5
-_BEGIN_SECONDS = 0.03
 _LONGEST_SECONDS = 1.0
 _FIGURES = (Figure("latency_ms", "median ms", 2, "never"), Figure("heard", "of which heard, %", 0))
 
@@ -63,19 +62,25 @@ def measure_cancel(setting: Setting) -> Iterator[Measurement]:
 async def _cancel(server: ServerProcess, target: Target) -> float | None:
     async with connecting(target) as wire:
         await wire.request("GET", "/")
-        exchange, _ = wire.open("GET", "/wait")
-        await trio.sleep(_BEGIN_SECONDS)
         while server.read_line(0) is not None:
             pass  # what an earlier one was late to say
+        exchange, _ = wire.open("GET", "/wait")
+        if await _read_line(server, "begun") is None:
+            raise RuntimeError(f"{server.name}: a handler did not begin")
         left_at = time.monotonic()
         if target.http_version == "1.1":
             await wire.aclose()
         else:
             wire.client.cancel(exchange)
             wire.wake()
-        with trio.move_on_after(_LONGEST_SECONDS):
-            while True:
-                line = await trio.to_thread.run_sync(server.read_line, _LONGEST_SECONDS, abandon_on_cancel=True)
-                if line and line.startswith("gone "):
-                    return float(line.split()[1]) - left_at
+        line = await _read_line(server, "gone")
+    return None if line is None else float(line.split()[1]) - left_at
+
+
+async def _read_line(server: ServerProcess, beginning: str) -> str | None:
+    with trio.move_on_after(_LONGEST_SECONDS):
+        while True:
+            line = await trio.to_thread.run_sync(server.read_line, _LONGEST_SECONDS, abandon_on_cancel=True)
+            if line and line.startswith(beginning):
+                return line
     return None

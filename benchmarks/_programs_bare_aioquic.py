@@ -9,13 +9,11 @@ import trio
 from _application import BODY
 from _ports import announce, listen_both
 from _programs import Certificate
-from aioquic._buffer import Buffer
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionIdIssued, ConnectionTerminated, ProtocolNegotiated
-from aioquic.quic.packet import pull_quic_header
 
 __all__ = ["serve_aioquic"]
 
@@ -108,7 +106,7 @@ class _Loop:
 
     def _find(self, data: bytes) -> _Connection | None:
         if data[0] & 0x80:
-            destination = pull_quic_header(Buffer(data=data), host_cid_length=_ID_OCTETS).destination_cid
+            destination = data[6 : 6 + data[5]]  # of a long header (RFC 9000 §17.2)
         else:
             destination = data[1 : 1 + _ID_OCTETS]
         connection = self._by_id.get(destination)

@@ -145,8 +145,12 @@ def _measure(http_version: str, scenario: _Scenario, setting: Setting) -> Measur
             server = stack.enter_context(running_server(name, setting.server_core, certificate))
             if setting.serves(server, "1.1" if name == _FLOOR else http_version):
                 subjects.append(_Subject(server, played, setting))
-        for subject in subjects:
-            subject.warm_up()
+        for subject in list(subjects):
+            try:
+                subject.warm_up()
+            except RuntimeError as exc:
+                setting.fail(exc)
+                subjects.remove(subject)
         for number in range(setting.rounds):
             # There and back again: nobody always follows the same one.
             for subject in reversed(subjects) if number % 2 else subjects:

@@ -27,6 +27,7 @@ class Setting:
         seconds: how long a server is loaded in one round.
         quick: measure only what has a gate, the main peer beside it, and all of it briefly.
         http_versions: those that are measured.
+        failures: what could not be measured though it should have been.
     """
 
     certificate: Certificate
@@ -37,6 +38,12 @@ class Setting:
     seconds: float
     quick: bool
     http_versions: Sequence[str]
+    failures: list[str] = dataclasses.field(default_factory=list[str])
+
+    def fail(self, failure: Exception) -> None:
+        """Remember that something could not be measured, and say so."""
+        self.failures.append(str(failure))
+        print(f"  FAILED: {failure}", flush=True)
 
     @property
     def few_rounds(self) -> int:

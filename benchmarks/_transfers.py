@@ -143,10 +143,14 @@ def _measure(http_version: str, setting: Setting) -> Measurement:
             server = stack.enter_context(running_server(name, setting.server_core, setting.certificate))
             if setting.serves(server, "1.1" if name == _FLOOR else http_version):
                 servers.append(server)
-        if not setting.quick:
-            for server in servers:
-                transfers.measure(server)
-        for _ in range(setting.few_rounds):
-            for server in servers:
-                measurement.add(server.name, server.label, transfers.measure(server))
+        for number in range(setting.few_rounds + 1):
+            for server in list(servers):
+                try:
+                    sample = transfers.measure(server)
+                except RuntimeError as exc:
+                    setting.fail(exc)
+                    servers.remove(server)
+                    continue
+                if number:  # the first one is to warm up
+                    measurement.add(server.name, server.label, sample)
     return measurement

@@ -12,6 +12,7 @@ figure is above its limit in ``gates.toml`` or could not be measured, and 2 when
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime as dt
 import importlib.metadata
 import json
@@ -99,12 +100,8 @@ def missing_programs() -> list[str]:
     return [f"{name} (package {package})" for name, package in _PROGRAMS.items() if shutil.which(name) is None]
 
 
-def measure(options: argparse.Namespace) -> dict[str, Measurement]:
-    """Measure and print all that was asked for.
-
-    Raises:
-        RuntimeError: a server did not start, or a request failed that must not.
-    """
+def measure(options: argparse.Namespace) -> tuple[dict[str, Measurement], list[str]]:
+    """Measure and print all that was asked for; return it, and what could not be measured."""
     measurements: dict[str, Measurement] = {}
     server_core, load_core = choose_cores()
     with throwaway_authority() as authority:
@@ -120,11 +117,15 @@ def measure(options: argparse.Namespace) -> dict[str, Measurement]:
         )
         for name in options.measure:
             began = time.monotonic()
-            for measurement in _MEASUREMENTS[name](setting):
-                measurements[measurement.key] = measurement
-                print_measurement(measurement)
+            for http_version in options.http if name != "idle" else ["1.1"]:
+                try:
+                    for measurement in _MEASUREMENTS[name](dataclasses.replace(setting, http_versions=[http_version])):
+                        measurements[measurement.key] = measurement
+                        print_measurement(measurement)
+                except (RuntimeError, OSError) as exc:
+                    setting.fail(exc)
             print(f"\n[{name}: {time.monotonic() - began:.0f} s]", flush=True)
-    return measurements
+    return measurements, setting.failures
 
 
 def print_measurement(measurement: Measurement) -> None:
@@ -172,21 +173,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         return 2
     began = time.monotonic()
-    try:
-        measurements = measure(options)
-    except RuntimeError as exc:
-        print(exc, file=sys.stderr)
-        return 1
+    measurements, failures = measure(options)
     installed = {name: program.is_installed() for name, program in PROGRAMS.items()}
     verdicts = judge(load_gates(_GATES), measurements, installed)
     print("\nLimits\n")
     for verdict in verdicts:
         print(verdict.describe())
+    for failure in failures:
+        print(f"FAILED  {failure}")
     if options.output is not None:
         write_results(options.output, describe_run(options), measurements, verdicts)
         print(f"\nresults: {options.output}")
     print(f"took {time.monotonic() - began:.0f} s")
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    return 1 if failures or not all(verdict.kept for verdict in verdicts) else 0
 
 
 if __name__ == "__main__":
