@@ -73,9 +73,30 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure this server beside its peers; fails when it is not at least twice as lean. Wants wrk, h2load and curl."""
+    """Measure this server beside others; fails when a figure is above its limit. Wants wrk, h2load and curl."""
     session.install(".[bench]")
     session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def bench_layers(session: nox.Session) -> None:
+    """Measure each layer by itself: trio, sockets, engines, and the server in memory."""
+    session.install(".[bench]")
+    session.run("python", "benchmarks/layers.py", *session.posargs)
+
+
+@nox.session
+def bench_report(session: nox.Session) -> None:
+    """Write the tables and charts of the documentation from the last results."""
+    session.install(".[bench]")
+    session.run("python", "benchmarks/report.py", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Make two hundred thousand HTTP/3 requests over one connection: none may fail, and nothing may grow."""
+    session.install(".[bench]")
+    session.run("python", "benchmarks/soak.py", *session.posargs)
 
 
 @nox.session

@@ -105,10 +105,8 @@ class _Loop:
         return touched
 
     def _find(self, data: bytes) -> _Connection | None:
-        if data[0] & 0x80:
-            destination = data[6 : 6 + data[5]]  # of a long header (RFC 9000 §17.2)
-        else:
-            destination = data[1 : 1 + _ID_OCTETS]
+        # RFC 9000 §17.2, §17.3
+        destination = data[6 : 6 + data[5]] if data[0] & 0x80 else data[1 : 1 + _ID_OCTETS]
         connection = self._by_id.get(destination)
         if connection is None and data[0] & 0x80 and len(data) >= 1200:
             connection = _Connection(self._configuration, destination)
