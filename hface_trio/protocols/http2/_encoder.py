@@ -43,6 +43,7 @@ _SELDOM_REPEATED: Final = frozenset(
 )
 _SHORT_OCTETS: Final = 3  # Huffman's code would save an octet at the most
 _LONG_OCTETS: Final = 512  # to code it would take longer than to send it
+_REMEMBERED_OCTETS: Final = 64
 _INDEXED: Final = 0x80
 _INDEXING: Final = 0x40
 _RESIZE: Final = 0x20
@@ -193,4 +194,9 @@ def _plain_string(text: bytes) -> bytes:
     return bytes(out) + text
 
 
-_string = functools.lru_cache(1024)(_coded_string)
+_remembered_string = functools.lru_cache(1024)(_coded_string)
+
+
+def _string(text: bytes) -> bytes:
+    """Return a string literal; short ones are remembered, as they repeat, and as long ones would fill the memory."""
+    return _remembered_string(text) if len(text) <= _REMEMBERED_OCTETS else _coded_string(text)
