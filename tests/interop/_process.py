@@ -26,12 +26,20 @@ _EXIT_SECONDS = 10.0
 class ServerProcess:
     """A server with the handlers of :mod:`tests.interop._handlers` in a process of its own; made by :func:`running_server`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, cafile: str, socket_path: str) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        control: socket.socket,
+        cafile: str,
+        socket_path: str,
+        certfile: str,
+    ) -> None:
         control.settimeout(_CONTROL_SECONDS)
         self._control = control.makefile("rwb")
         self._keys = itertools.count(1)
         self.pid = process.pid
         self.cafile = cafile
+        self.certfile = certfile
         self.socket_path = socket_path
         urls: list[str] = self._read()
         self.http_url, self.https_url, *_ = urls
@@ -152,7 +160,7 @@ def running_server(authority: Authority) -> Generator[ServerProcess]:
                 stdin=subprocess.DEVNULL,
             )
         try:
-            server = ServerProcess(process, ours, authority.cafile, socket_path)
+            server = ServerProcess(process, ours, authority.cafile, socket_path, certfile)
             yield server
             server._control.close()
             ours.close()
