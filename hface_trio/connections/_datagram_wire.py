@@ -72,6 +72,10 @@ class DatagramWire(Wire):
             protocol.datagram_received(datagram)
         return octets
 
+    def prepare(self) -> None:
+        """Tell the time: packets bear it, and losses and round trips are judged by it."""
+        self._protocol.clock(trio.current_time())
+
     def collect(self) -> bool:
         """Take all datagrams that may leave now."""
         self._pending = self._protocol.datagrams_to_send()

@@ -71,7 +71,7 @@ class EndpointLink(QUICLink):
         """Keep a datagram for the connection's task, and wake it."""
         if sender is not self._sender:
             self.came_by(datagram[1], sender)
-        if self.keep(datagram):
+        if self.keep(datagram) and self._arrived.waiting:
             self._arrived.wake()
 
     def came_by(self, address: AddressType, sender: DatagramSender) -> None:
@@ -118,6 +118,16 @@ class EndpointLink(QUICLink):
             with contextlib.suppress(trio.ClosedResourceError):  # gone before its last word
                 self._sender.socket.send_nowait(datagrams)
         self._endpoint.forget(self)
+
+    def sends_through(self, sender: DatagramSender) -> bool:
+        """Whether datagrams go out through a sender at present."""
+        return sender is self._sender
+
+    def say_goodbye(self) -> None:
+        """End the connection while there still is a socket to say so: its handlers take too long to end."""
+        self.protocol.submit_close()
+        with contextlib.suppress(trio.ClosedResourceError):
+            self._sender.socket.send_nowait(self.protocol.datagrams_to_send())
 
     def lose(self) -> None:
         """Let the connection's task find that its socket is gone."""
@@ -188,6 +198,7 @@ class QUICEndpoint:
             with trio.move_on_after(self._context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
                 await self._wait_empty()
             for link in list(self._links.values()):
+                link.say_goodbye()
                 link.lose()
             with trio.move_on_after(1, shield=True):  # a deadline, though closing does not wait
                 await self.close_sockets()
@@ -224,6 +235,7 @@ class QUICEndpoint:
             try:
                 batch = await socket.receive()
             except trio.ClosedResourceError:
+                self._socket_gone(sender)
                 return
             except trio.BrokenResourceError as exc:
                 logger.error("UDP socket %r: %s", socket.local_address, exc)
@@ -255,6 +267,15 @@ class QUICEndpoint:
                 await trio.lowlevel.checkpoint()
                 now = trio.current_time()
 
+    def _socket_gone(self, sender: DatagramSender) -> None:
+        """Let the connections that came by a socket know that it is no more."""
+        for link in list(self._links.values()):
+            if link.sends_through(sender):
+                if link.runs:
+                    link.lose()
+                else:
+                    self.forget(link)
+
     def _accept(
         self, protocol: HTTPOverQUICProtocol, datagram: DatagramType, sender: DatagramSender, now: float
     ) -> EndpointLink | None:
@@ -272,6 +293,13 @@ class QUICEndpoint:
 
     def _advance(self, link: EndpointLink, datagram: DatagramType | None) -> None:
         """Go on with a handshake: a datagram came, or its time has."""
+        try:
+            self._step(link, datagram)
+        except Exception:  # noqa: BLE001  # the barrier: no connection may end its server
+            logger.exception("the handshake of a connection from %s failed", link.host)
+            self.forget(link)
+
+    def _step(self, link: EndpointLink, datagram: DatagramType | None) -> None:
         protocol = link.protocol
         protocol.clock(trio.current_time())
         if datagram is not None:

@@ -56,6 +56,10 @@ class Wire(ABC):
         """Hand a turn's worth of input to the protocol, which was told the time; return how many octets it took."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Let the protocol know that its output will be collected. Its events have to be taken in between."""
+
+    @abstractmethod
     def collect(self) -> bool:
         """Take what the protocol has to send; return whether that is anything."""
 
@@ -150,6 +154,9 @@ class StreamWire(Wire):
         elif self.input_ended:
             protocol.eof_received()
         return len(received)
+
+    def prepare(self) -> None:
+        """Nothing to do: octets leave at no particular time."""
 
     def collect(self) -> bool:
         """Take the protocol's output."""

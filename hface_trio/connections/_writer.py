@@ -296,6 +296,7 @@ class Writer:
         try:
             while True:
                 self._wakeup.clear()
+                wire.prepare()
                 self._fill()
                 self._wanted = False
                 found = wire.collect()
