@@ -53,7 +53,7 @@ def measure_attacks(setting: Setting) -> Iterator[Measurement]:
         figures: list[Figure] = []
         for name in attack_names(http_version):
             figures.append(Figure(f"{_key(name)}_mib", f"{name}, MiB"))
-            figures.append(Figure(f"{_key(name)}_factor", f"neighbour {TIMES}", 1, "∞"))
+            figures.append(Figure(f"{_key(name)}_factor", f"{name}, neighbour {TIMES}", 1, "∞"))
         measurement = Measurement(
             f"attacks-{http_version}",
             f"Under attack, HTTP/{http_version}",

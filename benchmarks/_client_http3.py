@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pylsqpack
 from _client import Client, Exchange, Outcome
@@ -251,6 +251,12 @@ class HTTP3Client(Client):
                 exchange.body = payload
         if end_stream:
             self._end(exchange, Outcome.COMPLETE)
+
+    @classmethod
+    def frames_of(cls, pieces: Iterable[bytes]) -> list[tuple[int, bytes]]:
+        """Return the frames of a stream that comes in pieces; those of DATA in the pieces they come in."""
+        incoming = _Incoming()
+        return [taken for piece in pieces for taken in cls._frames(incoming, piece)]
 
     @staticmethod
     def _frames(incoming: _Incoming, data: bytes) -> list[tuple[int, bytes]]:

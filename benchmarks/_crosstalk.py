@@ -38,8 +38,8 @@ def measure_crosstalk(setting: Setting) -> Iterator[Measurement]:
             figures.append(Figure(f"alone_{place}_ms", f"alone, {place} connection, ms", 2))
             for size in _SIZES:
                 key = f"{size.replace(' ', '').lower()}_{place}"
-                figures.append(Figure(f"{key}_ms", f"{size}, {place}, ms", 2, "∞"))
-                figures.append(Figure(f"{key}_factor", "factor", 1, "∞"))
+                figures.append(Figure(f"{key}_ms", f"beside {size}, {place} connection, ms", 2, "∞"))
+                figures.append(Figure(f"{key}_factor", f"beside {size}, {place} connection, factor", 1, "∞"))
         measurement = Measurement(
             f"crosstalk-{http_version}",
             f"Cross-talk, HTTP/{http_version}",

@@ -47,17 +47,18 @@ class ServerProcess:
         self._popen = process
         self._process = psutil.Process(process.pid)
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read_lines, daemon=True).start()
+        self._reader = threading.Thread(target=self._read_lines, daemon=True)
+        self._reader.start()
         self.address = ("127.0.0.1", self._read_port())
         self.authority = f"localhost:{self.address[1]}"
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.address[1]}/"
 
     def _read_lines(self) -> None:
         assert self._popen.stdout is not None
-        with contextlib.suppress(ValueError):  # it is closed at the end
-            for line in self._popen.stdout:
+        with self._popen.stdout as stdout:
+            for line in stdout:
                 self._lines.put(line)
-            self._lines.put("")
+        self._lines.put("")
 
     def read_line(self, seconds: float) -> str | None:
         """Return what the server printed next; ``None`` if it printed nothing within ``seconds``, ``""`` at its end."""
@@ -94,6 +95,10 @@ class ServerProcess:
     def _read_status(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
         return int(status.partition(f"{name}:")[2].split()[0]) * 1024
+
+    def join(self) -> None:
+        """Wait for the end of what it prints; the process must have ended."""
+        self._reader.join(_EXIT_SECONDS)
 
     def interrupt(self) -> None:
         """Send SIGTERM."""
@@ -152,14 +157,18 @@ def running_server(name: str, core: int | None, certificate: Certificate | None)
                 stderr=errors,
                 text=True,
             )
+        server: ServerProcess | None = None
         try:
-            yield ServerProcess(name, process, tls=certificate is not None)
+            server = ServerProcess(name, process, tls=certificate is not None)
+            yield server
         except RuntimeError:
             errors.seek(0)
             print(errors.read()[-_ERROR_CHARACTERS:], file=sys.stderr)
             raise
         finally:
             _stop(process)
+            if server is not None:
+                server.join()
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -9,10 +9,19 @@ from _figures import NO_VALUE, TIMES, Measurement
 __all__ = ["rows_of", "text_table"]
 
 _SUBJECT = "hface-trio"
+_MOST_COLUMNS = 10
 
 
 def rows_of(measurement: Measurement) -> list[list[str]]:
-    """Return the cells of a table, the head first: figures, then ratios of the primary one to the floor and to ours."""
+    """Return the cells of a table, the head first: figures, then ratios of the primary one to the floor and to ours.
+
+    Servers are rows, unless there are so many figures that these are better read downwards.
+    """
+    rows = _rows_of_servers(measurement)
+    return [list(column) for column in zip(*rows, strict=True)] if len(rows[0]) > _MOST_COLUMNS else rows
+
+
+def _rows_of_servers(measurement: Measurement) -> list[list[str]]:
     primary, floor = measurement.primary, measurement.floor
     shows_floor = bool(primary) and floor in measurement.rounds
     shows_subject = bool(primary) and _SUBJECT in measurement.rounds

@@ -1,0 +1,105 @@
+"""Charts of a run's results, as SVG: bars, this package's in a colour of its own, the bare loops' pale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from _figures import Measurement
+from _programs import PROGRAMS
+from matplotlib.figure import Figure as Canvas
+
+__all__ = ["draw_charts"]
+
+_COLOURS = {"ours": "#2a6fbb", "peer": "#8a8f98", "floor": "#d3d6db"}
+_BAR_INCHES = 0.27
+_HEAD_INCHES = 0.75
+_WIDTH_INCHES = 8.0
+_VERSIONS = ("1.1", "2", "3")
+
+
+def draw_charts(measurements: Mapping[str, Measurement], directory: Path) -> list[Path]:
+    """Draw those charts that there are results for; return the files.
+
+    Args:
+        measurements: by key.
+        directory: where to; made if it is not there.
+    """
+    directory.mkdir(exist_ok=True)
+    # The same results give the same files, to the octet; and letters stay letters.
+    mpl.rcParams.update({"svg.hashsalt": "hface_trio", "svg.fonttype": "none", "font.size": 9})
+    requests = [(f"HTTP/{each}", measurements.get(f"requests-{each}"), "processor_us", 0) for each in _VERSIONS]
+    down = [
+        (f"HTTP/{each}, download", measurements.get(f"transfers-{each}"), "down_mib_per_s", 0) for each in _VERSIONS
+    ]
+    up = [(f"HTTP/{each}, upload", measurements.get(f"transfers-{each}"), "up_mib_per_s", 0) for each in _VERSIONS]
+    transfers = [panel for pair in zip(down, up, strict=True) for panel in pair]
+    talk = [("HTTP/1.1, on a new connection", measurements.get("crosstalk-1.1"), "40mb_new_ms", 1)]
+    talk += [
+        (f"HTTP/{each}, on the same connection", measurements.get(f"crosstalk-{each}"), "40mb_same_ms", 1)
+        for each in ("2", "3")
+    ]
+    memory = [("", measurements.get("idle"), "kib_per_connection", 1)]
+    return [
+        *_draw(
+            requests,
+            "Processor time of the server for a small request, µs ",
+            directory / "performance-requests.svg",
+        ),
+        *_draw(
+            transfers,
+            "MiB for a second of processor time; more is better",
+            directory / "performance-transfers.svg",
+        ),
+        *_draw(
+            talk,
+            "Time of a GET beside an unread upload of 40 MB, ms, logarithmic",
+            directory / "performance-crosstalk.svg",
+            logarithmic=True,
+        ),
+        *_draw(memory, "Memory of an idle HTTP/1.1 connection, KiB", directory / "performance-idle.svg"),
+    ]
+
+
+_Panel = tuple[str, Measurement | None, str, int]
+
+
+def _draw(panels: Sequence[_Panel], title: str, path: Path, *, logarithmic: bool = False) -> list[Path]:
+    bars = [(name, _bars(measurement, figure), digits) for name, measurement, figure, digits in panels if measurement]
+    bars = [each for each in bars if each[1]]
+    if not bars:
+        return []
+    heights = [len(rows) + 1.2 for _, rows, _ in bars]
+    canvas: Any = Canvas(figsize=(_WIDTH_INCHES, sum(heights) * _BAR_INCHES + _HEAD_INCHES), layout="constrained")
+    canvas.suptitle(title, fontsize=10, x=0.01, ha="left", fontweight="bold")
+    axes: Any = canvas.subplots(len(bars), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for axis, (name, rows, digits) in zip(axes[:, 0], bars, strict=True):
+        _draw_panel(axis, name, rows, digits, logarithmic=logarithmic)
+    canvas.savefig(path, metadata={"Date": None, "Creator": None})
+    return [path]
+
+
+def _bars(measurement: Measurement, figure: str) -> list[tuple[str, float]]:
+    medians = [(server, measurement.median(server, figure)) for server in measurement.servers]
+    return [(server, median) for server, median in medians if median is not None]
+
+
+def _draw_panel(axis: Any, name: str, rows: Sequence[tuple[str, float]], digits: int, *, logarithmic: bool) -> None:
+    labels = [PROGRAMS[server].label for server, _ in rows]
+    values = [value for _, value in rows]
+    colours = [_COLOURS[PROGRAMS[server].role] for server, _ in rows]
+    drawn = axis.barh(labels, values, color=colours, height=0.72)
+    axis.bar_label(drawn, labels=[f"{value:,.{digits}f}" for value in values], padding=4)
+    axis.invert_yaxis()
+    axis.set_title(name, fontsize=9, loc="left")
+    axis.set_xscale("log" if logarithmic else "linear")
+    if logarithmic:
+        axis.set_xlim(min(values) / 3, max(values) * 3)
+    else:
+        axis.set_xlim(0, max(values) * 1.12)
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_visible(False)
+    for side in ("top", "right", "bottom"):
+        axis.spines[side].set_visible(False)
