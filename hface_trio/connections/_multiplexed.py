@@ -321,6 +321,9 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
 
     def _time_passed(self) -> None:
         now = self._now = trio.current_time()
+        timer = self.protocol.get_timer()
+        if now < self._sweep_at and (timer is None or now < timer):
+            return  # what was due has been put off since
         self.protocol.clock(now)
         if now >= self._sweep_at:
             self._sweep_at = math.inf

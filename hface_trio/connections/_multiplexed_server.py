@@ -31,6 +31,10 @@ from ._writer import CLOGGED_OCTETS
 __all__ = ["MultiplexedServerDriver"]
 
 
+_PASSES_TO_ANSWER = 2
+"""The scheduler passes that a handler takes which answers at once: its start, and the checkpoint of its ``send_…``."""
+
+
 class MultiplexedServerDriver(MultiplexedDriver):
     """Serves streams with a handler."""
 
@@ -83,6 +87,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
         if not self._starting:
             return
         starting, self._starting = self._starting, []
+        self.writer.patience = _PASSES_TO_ANSWER
         for stream in starting:
             if stream.cause is None:
                 self._start(stream)

@@ -165,6 +165,8 @@ class Writer:
         self._flushed = trio.lowlevel.ParkingLot()
         self.sending: bool = False
         """Whether it waits for the network, or is about to."""
+        self.patience: int = 0
+        """How many scheduler passes to wait before sending."""
         self._wanted = False
         self._closed = False
         self.failed: bool = False
@@ -275,7 +277,8 @@ class Writer:
 
     def is_clogged(self, octets: int) -> bool:
         """Whether more than so many octets of heads, resets and the like wait for a transport that takes nothing."""
-        return self.sending and not (self.failed or self._closed) and self._protocol.queued_octets > octets
+        waits = self.sending or self.patience
+        return bool(waits) and not (self.failed or self._closed) and self._protocol.queued_octets > octets
 
     async def wait_unclogged(self) -> None:
         """Wait until the protocol's output has room for more heads."""
@@ -313,10 +316,19 @@ class Writer:
                 at_a_stretch = found and (self._wanted or self._ready_count > 0)
                 if not at_a_stretch:
                     await self._wakeup.wait()
+                    if self.patience:
+                        await self._wait_for_handlers()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             self._fail(exc)
         finally:
             self.sending = False
+
+    async def _wait_for_handlers(self) -> None:
+        """Let handlers that were started just now answer, so that what they say leaves together and in one go."""
+        while self.patience and self._protocol.queued_octets <= _WRITE_OCTETS:
+            self.patience -= 1
+            await trio.lowlevel.checkpoint()
+        self.patience = 0
 
     def _fail(self, exc: Exception) -> None:
         if not self.failed:
