@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 
 import pytest
 from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionState
-from aioquic.quic.packet_builder import QuicSentPacket
+from aioquic.quic.packet_builder import QuicPacketBuilder, QuicSentPacket
 from aioquic.quic.recovery import QuicPacketRecovery
 from aioquic.quic.stream import QuicStream, QuicStreamReceiver, QuicStreamSender
 from aioquic.tls import Context, Epoch
@@ -15,10 +16,13 @@ from aioquic.tls import Context, Epoch
 from hface_trio.protocols.quic import QUICSettings
 from hface_trio.protocols.quic._compat_aioquic import QuicMachine
 from hface_trio.protocols.quic._compat_aioquic._limits import _GrantedLimit, _Streams
+from hface_trio.protocols.quic._compat_aioquic._packets import PacketWriter
 
 from .network import client_connection, connected, events_of, server_connection
 
 ATTRIBUTES = [
+    "_local_ack_delay_exponent",
+    "_remote_preferred_address",
     "_ack_eliciting_sent_since_receipt",
     "_close_pending",
     "_handshake_confirmed",
@@ -81,7 +85,10 @@ METHODS = {
     "_on_max_stream_data_delivery": ["self", "delivery", "stream"],
     "_replenish_connection_ids": ["self"],
     "_stream_is_discarded": ["self", "stream_id"],
+    "_write_ack_frame": ["self", "builder", "space", "now"],
     "_write_connection_limits": ["self", "builder", "space"],
+    "_write_reset_stream_frame": ["self", "builder", "stream"],
+    "_write_stop_sending_frame": ["self", "builder", "stream"],
     "_write_stream_limits": ["self", "builder", "space", "stream"],
 }
 
@@ -271,20 +278,10 @@ def test_idle_streams_cost_nothing_for_a_packet():
     machine = net.client._machine
     assert len(machine._streams) == 50
     assert machine._streams.values() == []
-    seen: list[int] = []
-    original = type(machine)._write_application
-
-    def spy(self, builder, network_path, now):
-        seen.append(len(self._streams_queue))
-        return original(self, builder, network_path, now)
-
-    type(machine)._write_application = spy
-    try:
-        net.client.submit_data(0, b"y")
-        net.client.datagrams_to_send()
-    finally:
-        del type(machine)._write_application
-    assert seen == [1]
+    net.client.submit_data(0, b"y")
+    turns = machine._turns(ordinary=True)
+    assert [len(turns.mixed), len(turns.filling), len(turns.idle)] == [1, 0, 49]
+    net.client.datagrams_to_send()
     assert len(machine._streams_queue) == 50
 
 
@@ -313,6 +310,27 @@ def test_a_peer_cannot_fill_the_log(caplog):
     net.client.submit_close(1, "done")
     net.run(5)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_write_ack_frame",
+        "_write_ping_frame",
+        "_write_reset_stream_frame",
+        "_write_stop_sending_frame",
+        "_write_stream_frame",
+    ],
+)
+def test_what_writes_frames_asks_no_more_of_a_builder_than_a_writer_has(name):
+    asked = set(re.findall(r"\bbuilder\.(\w+)", inspect.getsource(getattr(QuicConnection, name))))
+    assert asked
+    assert asked <= set(dir(PacketWriter))
+
+
+def test_a_writer_takes_the_arguments_of_a_builder():
+    ours = inspect.signature(PacketWriter.start_frame).parameters
+    assert list(ours) == list(inspect.signature(QuicPacketBuilder.start_frame).parameters)
 
 
 def test_a_stream_that_is_read_to_its_end_needs_no_second_look():

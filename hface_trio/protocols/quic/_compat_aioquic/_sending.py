@@ -1,41 +1,51 @@
-"""Packets on their way out.
+"""What goes out when: datagrams of application data in the ordinary course of a connection.
 
-``aioquic`` asks every stream for a frame for every packet, and joins frames in a builder. Here a stream with nothing to send
-is not asked, and as long as a stream has enough for whole packets, these are written by themselves: one frame, without a
-length since it ends with its packet, encrypted at once. That holds congestion control, pacing and the peer's limits as the
-builder does, and is done only while nothing extraordinary is going on; what is left over goes through the builder.
+``aioquic`` builds every packet as if it could be any kind, asks every stream for a frame for each, and asks those that
+gave one again. Here, once the handshake is confirmed and as long as nothing extraordinary is going on, packets hold what they
+hold nearly always (acknowledgements, limits, frames of streams) and are written by a :class:`~._packets.PacketWriter`;
+streams with nothing to send are not asked, and a stream that fills whole packets fills them with one frame without a length.
+All that holds congestion control, pacing and the peer's limits as the stock way does, which is taken for the rest.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 from aioquic.buffer import encode_uint_var
 from aioquic.quic.connection import NetworkAddress, QuicConnectionState
-from aioquic.quic.packet import QuicFrameType, QuicPacketType
-from aioquic.quic.packet_builder import QuicPacketBuilder, QuicSentPacket
-from aioquic.quic.recovery import QuicPacketSpace
+from aioquic.quic.packet import QuicFrameType
+from aioquic.quic.packet_builder import QuicPacketBuilderStop, QuicSentPacket
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import Epoch
 
 from ._guards import GuardedConnection
+from ._packets import PacketWriter
 
 __all__ = ["SendingConnection"]
 
-_FIXED_BIT = 0x40
-_SPIN_BIT = 0x20
-_KEY_PHASE_BIT = 0x04
-_PACKET_NUMBER_OCTETS = 2
-_TAG_OCTETS = 16
 _OFFSET_BIT = 0x04
 _FIN_BIT = 0x01
-_SAMPLE_START = 4 - _PACKET_NUMBER_OCTETS  # of the protected payload (RFC 9001 §5.4.2)
-_SAMPLE_OCTETS = 16
+_LEAST_FLIGHT_OCTETS = 64  # for less the congestion window is not used
+_LEAST_ROOM_OCTETS = 32  # for less no further frame is put into a packet
+
+
+class _Turns:
+    """Streams by what they have to send, each kind in the order of its turns.
+
+    Those that fill packets come behind those that do not: otherwise they would leave these no room again and again.
+    """
+
+    __slots__ = ("filling", "idle", "mixed")
+
+    def __init__(self) -> None:
+        self.mixed: deque[QuicStream] = deque()
+        self.filling: deque[QuicStream] = deque()
+        self.idle: list[QuicStream] = []
 
 
 class SendingConnection(GuardedConnection):
-    """A connection that writes packets with little ado."""
+    """A connection that writes its packets with little ado."""
 
     def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
         """Send octets on a stream of which it is known that this side may send on it."""
@@ -46,36 +56,113 @@ class SendingConnection(GuardedConnection):
         """Return what is to be sent now."""
         if not self._network_paths:
             return []
-        filling: deque[QuicStream] = deque()
-        others: list[QuicStream] = []
-        idle: list[QuicStream] = []
-        for stream in self._streams_queue:
-            if not _has_work(stream):
-                idle.append(stream)
-            elif self._fills_a_packet(stream):
-                filling.append(stream)
-            else:
-                others.append(stream)
-        datagrams: list[tuple[bytes, NetworkAddress]] = []
+        ordinary = self._is_ordinary()
+        turns = self._turns(ordinary)
         try:
-            if filling and self._nothing_extraordinary():
-                # The others go first: they are small, and whole packets would leave them no room again and again.
-                if others or self._is_control_due(now):
-                    self._streams_queue = others
-                    datagrams = super().datagrams_to_send(now)
-                    others = self._streams_queue
-                self._pacing_at = None
-                datagrams += self._write_full_packets(filling, now)
-                if self._must_pause(now):
-                    return datagrams
-            self._streams_queue = [*others, *filling]
-            datagrams += super().datagrams_to_send(now)
-            others = self._streams_queue
-            filling.clear()
+            if ordinary:
+                return self._write_packets(turns, now)
+            self._streams_queue = [*turns.mixed, *turns.filling]
+            datagrams = super().datagrams_to_send(now)
+            turns.mixed, turns.filling = deque(self._streams_queue), deque()
+            return datagrams
         finally:
-            self._streams_queue = [*others, *filling, *idle]
+            self._streams_queue = [*turns.mixed, *turns.filling, *turns.idle]
             self._pause_for_several(now)
+
+    def _turns(self, ordinary: bool) -> _Turns:
+        """Sort the streams by what they have to send; in the ordinary course, forget those that are over."""
+        turns = _Turns()
+        for stream in self._streams_queue:
+            if stream.is_finished and ordinary:
+                self._streams.pop(stream.stream_id or 0)
+            elif not _has_work(stream) or self._is_held_back(stream):
+                turns.idle.append(stream)
+            elif self._fills_a_packet(stream):
+                turns.filling.append(stream)
+            else:
+                turns.mixed.append(stream)
+        return turns
+
+    def _is_ordinary(self) -> bool:
+        """Whether nothing but acknowledgements, limits and streams can be due."""
+        crypto = self._cryptos[Epoch.ONE_RTT]
+        path = self._network_paths[0]
+        return not (
+            not self._handshake_confirmed
+            or self._state is not QuicConnectionState.CONNECTED
+            or self._close_pending
+            or self._probe_pending
+            or self._ping_pending
+            or self._datagrams_pending
+            or self._handshake_done_pending
+            or self._streams_blocked_pending
+            or self._retire_connection_ids
+            or self._quic_logger is not None
+            or self._remote_preferred_address is not None
+            or not path.is_validated
+            or path.remote_challenges
+            or len(self._network_paths) > 1
+            or not crypto.send.is_valid()
+            or crypto._update_key_requested
+            or not self._crypto_streams[Epoch.ONE_RTT].sender.buffer_is_empty
+            or not all(connection_id.was_sent for connection_id in self._host_cids)
+        )
+
+    def _write_packets(self, turns: _Turns, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        """Write packets until nothing is left for another, or sending has to pause."""
+        recovery: Any = self._loss
+        space = self._spaces[Epoch.ONE_RTT]
+        self._pacing_at = None
+        acknowledge = space.ack_at is not None and space.ack_at <= now
+        limits = bool(self._table.with_news or self._limits_to_tell())
+        if not (acknowledge or limits or turns.mixed or turns.filling):
+            return []
+        writer = PacketWriter(
+            self._cryptos[Epoch.ONE_RTT],
+            connection_id=self._peer_cid.cid,
+            spin_bit=self._spin_bit,
+            octets=self._max_datagram_size,
+            packet_number=self._packet_number,
+        )
+        while (flight_octets := self._flight_octets(now)) or acknowledge:
+            writer.begin(flight_octets)
+            packet = None
+            if not (acknowledge or limits or turns.mixed) and flight_octets == self._max_datagram_size:
+                packet = self._full_packet(writer, turns, now)
+            if packet is None:
+                try:
+                    if acknowledge:
+                        self._write_ack_frame(cast("Any", writer), space, now)
+                    if flight_octets:
+                        self._write_frames(writer, turns)
+                except QuicPacketBuilderStop:
+                    pass  # it is full
+                packet = writer.end(now)
+            if packet is None:
+                break
+            acknowledge, limits = False, bool(self._table.with_news)
+            self._packet_number = writer.packet_number
+            recovery.on_packet_sent(packet=packet, space=space)
+            recovery._pacer.update_after_send(now=now)
+            if packet.is_ack_eliciting and not self._ack_eliciting_sent_since_receipt:
+                self._close_at = now + self._idle_timeout()
+                self._ack_eliciting_sent_since_receipt = True
+            if not (limits or turns.mixed or turns.filling):
+                break
+        path = self._network_paths[0]
+        datagrams = [(datagram, path.addr) for datagram in writer.take()]
+        for datagram, _ in datagrams:
+            path.bytes_sent += len(datagram)
         return datagrams
+
+    def _flight_octets(self, now: float) -> int:
+        """Return how long a packet may be by congestion control and pacing; 0 to pause."""
+        recovery: Any = self._loss
+        octets: int = min(recovery.congestion_window - recovery.bytes_in_flight, self._max_datagram_size)
+        if octets < _LEAST_FLIGHT_OCTETS:
+            return 0
+        self._pacing_at = recovery._pacer.next_send_time(now=now)
+        return octets if self._pacing_at is None else 0
 
     def _pause_for_several(self, now: float) -> None:
         """Wait until several packets may leave together, where the pace is fast enough for the pacer to allow bursts."""
@@ -83,7 +170,51 @@ class SendingConnection(GuardedConnection):
         if self._pacing_at is not None and pacer.packet_time is not None:
             self._pacing_at = now + max(pacer.packet_time, pacer.bucket_max / 2)
 
-    # Whole packets of one stream.
+    # Packets of many frames.
+
+    def _write_frames(self, writer: PacketWriter, turns: _Turns) -> None:
+        builder: Any = writer
+        space = self._spaces[Epoch.ONE_RTT]
+        self._write_connection_limits(builder, space)
+        for stream in self._streams.values():
+            self._write_stream_limits(builder, space, stream)
+        for queue in (turns.mixed, turns.filling):
+            for _ in range(len(queue)):
+                if writer.remaining_flight_space < _LEAST_ROOM_OCTETS:
+                    return
+                stream = queue[0]
+                self._write_frames_of(builder, stream)
+                if _has_work(stream):
+                    queue.rotate(-1)
+                else:
+                    turns.idle.append(queue.popleft())
+
+    def _write_frames_of(self, builder: Any, stream: QuicStream) -> None:
+        sender = stream.sender
+        if stream.receiver.stop_pending:
+            self._write_stop_sending_frame(builder, stream)
+        if sender.reset_pending:
+            self._write_reset_stream_frame(builder, stream)
+        elif not stream.is_blocked and not sender.buffer_is_empty:
+            self._remote_max_data_used += self._write_stream_frame(
+                builder, self._spaces[Epoch.ONE_RTT], stream, self._allowed_offset(stream)
+            )
+            if not len(sender._pending) and not sender._pending_eof:
+                sender.buffer_is_empty = True  # known now: no need to ask again for the next packet
+
+    def _is_held_back(self, stream: QuicStream) -> bool:
+        """Whether a stream has data alone to send, and the peer allows none of it."""
+        sender = stream.sender
+        if sender.reset_pending or stream.receiver.stop_pending or not len(sender._pending):
+            return False
+        return stream.is_blocked or sender._pending[0].start >= self._allowed_offset(stream)
+
+    def _allowed_offset(self, stream: QuicStream) -> int:
+        """Return how far the peer's limits let a stream be sent."""
+        connection = stream.sender.highest_offset + self._remote_max_data - self._remote_max_data_used
+        return min(connection, stream.max_stream_data_remote)
+
+    # Packets of one frame.
 
     def _fills_a_packet(self, stream: QuicStream) -> bool:
         sender = stream.sender
@@ -93,84 +224,17 @@ class SendingConnection(GuardedConnection):
         first = pending[0]
         return first.stop - first.start >= self._max_datagram_size
 
-    def _nothing_extraordinary(self) -> bool:
-        crypto = self._cryptos[Epoch.ONE_RTT]
-        return (
-            self._handshake_confirmed
-            and self._state is QuicConnectionState.CONNECTED
-            and not self._close_pending
-            and not self._probe_pending
-            and self._quic_logger is None
-            and self._network_paths[0].is_validated
-            and crypto.send.is_valid()
-            and not crypto._update_key_requested
-        )
+    def _full_packet(self, writer: PacketWriter, turns: _Turns, now: float) -> QuicSentPacket | None:
+        """Write a packet that is filled by a frame of the next stream which has and may send as much, if there is one."""
+        for _ in range(len(turns.filling)):
+            stream = turns.filling[0]
+            turns.filling.rotate(-1)
+            packet = self._full_packet_of(writer, stream, now)
+            if packet is not None:
+                return packet
+        return None
 
-    def _is_control_due(self, now: float) -> bool:
-        """Whether there are frames other than those of streams, which go first."""
-        ack_at = self._spaces[Epoch.ONE_RTT].ack_at
-        return bool(
-            (ack_at is not None and ack_at <= now)
-            or self._table.with_news
-            or self._limits_to_tell()
-            or self._ping_pending
-            or self._datagrams_pending
-            or self._handshake_done_pending
-            or self._streams_blocked_pending
-            or self._retire_connection_ids
-            or self._network_paths[0].remote_challenges
-            or not self._crypto_streams[Epoch.ONE_RTT].sender.buffer_is_empty
-            or not all(connection_id.was_sent for connection_id in self._host_cids)
-        )
-
-    def _write_full_packets(self, streams: deque[QuicStream], now: float) -> list[tuple[bytes, NetworkAddress]]:
-        """Write packets of streams in turns, until none fills another, or sending has to pause."""
-        crypto = self._cryptos[Epoch.ONE_RTT]
-        recovery: Any = self._loss
-        pacer = recovery._pacer
-        first_octet = _FIXED_BIT | (_PACKET_NUMBER_OCTETS - 1) | (_KEY_PHASE_BIT if crypto.key_phase else 0)
-        head = bytes([first_octet | (_SPIN_BIT if self._spin_bit else 0)]) + self._peer_cid.cid
-        room = self._max_datagram_size - len(head) - _PACKET_NUMBER_OCTETS - _TAG_OCTETS
-        space = self._spaces[Epoch.ONE_RTT]
-        encrypt: Any = crypto.send.aead.encrypt if crypto.send.aead is not None else None
-        packets: list[tuple[bytes, bytes]] = []
-        failed = 0
-        while failed < len(streams) and not self._must_pause(now):
-            stream = streams[0]
-            streams.rotate(-1)
-            number = self._packet_number
-            packet = QuicSentPacket(
-                epoch=Epoch.ONE_RTT,
-                in_flight=True,
-                is_ack_eliciting=True,
-                is_crypto_packet=False,
-                packet_number=number,
-                packet_type=QuicPacketType.ONE_RTT,
-                sent_time=now,
-                sent_bytes=self._max_datagram_size,
-            )
-            frame = self._full_frame(stream, packet, room)
-            if frame is None:
-                failed += 1
-                continue
-            failed = 0
-            header = head + (number & 0xFFFF).to_bytes(_PACKET_NUMBER_OCTETS, "big")
-            packets.append((header, encrypt(frame, header, number)))
-            self._packet_number = number + 1
-            recovery.on_packet_sent(packet=packet, space=space)
-            pacer.update_after_send(now=now)
-        return self._protected(packets, now)
-
-    def _must_pause(self, now: float) -> bool:
-        """Whether congestion control or pacing lets no whole packet go now."""
-        recovery: Any = self._loss
-        if recovery.bytes_in_flight + self._max_datagram_size > recovery.congestion_window:
-            return True
-        self._pacing_at = recovery._pacer.next_send_time(now=now)
-        return self._pacing_at is not None
-
-    def _full_frame(self, stream: QuicStream, packet: QuicSentPacket, room: int) -> bytes | None:
-        """Take from a stream a frame that fills a packet, if there is as much and the peer allows it."""
+    def _full_packet_of(self, writer: PacketWriter, stream: QuicStream, now: float) -> QuicSentPacket | None:
         sender = stream.sender
         if not len(sender._pending):
             return None
@@ -181,60 +245,20 @@ class SendingConnection(GuardedConnection):
         if start:
             frame_type |= _OFFSET_BIT
             head += encode_uint_var(start)
-        stop = start + room - 1 - len(head)
-        highest = sender.highest_offset
-        allowed = min(highest + self._remote_max_data - self._remote_max_data_used, stream.max_stream_data_remote)
-        if stop > pending.stop or stop > allowed:
+        stop = start + writer.room - 1 - len(head)
+        if stop > pending.stop or stop > self._allowed_offset(stream):
             return None
         ends = stop == sender._buffer_fin
         if ends:
             frame_type |= _FIN_BIT
             sender._pending_eof = False
         sender._pending.subtract(start, stop)
-        if stop > highest:
-            self._remote_max_data_used += stop - highest
+        if stop > sender.highest_offset:
+            self._remote_max_data_used += stop - sender.highest_offset
             sender.highest_offset = stop
-        packet.delivery_handlers.append((sender.on_data_delivery, (start, stop, ends)))
         first = sender._buffer_start
-        return bytes([frame_type]) + head + sender._buffer[start - first : stop - first]
-
-    def _protected(self, packets: list[tuple[bytes, bytes]], now: float) -> list[tuple[bytes, NetworkAddress]]:
-        """Protect the headers of packets (RFC 9001 §5.4), and see to what else becomes of datagrams."""
-        if not packets:
-            return []
-        path = self._network_paths[0]
-        if not self._ack_eliciting_sent_since_receipt:
-            self._close_at = now + self._idle_timeout()
-            self._ack_eliciting_sent_since_receipt = True
-        path.bytes_sent += len(packets) * self._max_datagram_size
-        protection: Any = self._cryptos[Epoch.ONE_RTT].send.hp
-        if protection._is_chacha20:
-            return [(protection.apply(header, payload), path.addr) for header, payload in packets]
-        # The masks of all of them in one go: in this mode each block is by itself.
-        samples = [payload[_SAMPLE_START : _SAMPLE_START + _SAMPLE_OCTETS] for _, payload in packets]
-        masks = protection._mask(b"".join(samples))
-        datagrams: list[tuple[bytes, NetworkAddress]] = []
-        at = 0
-        for header, payload in packets:
-            datagram = bytearray(header)
-            datagram[0] ^= masks[at] & 0x1F
-            datagram[-2] ^= masks[at + 1]
-            datagram[-1] ^= masks[at + 2]
-            datagram += payload
-            datagrams.append((bytes(datagram), path.addr))
-            at += _SAMPLE_OCTETS
-        return datagrams
-
-    # What aioquic calls.
-
-    def _write_stream_frame(
-        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream, max_offset: int
-    ) -> int:
-        used = super()._write_stream_frame(builder, space, stream, max_offset)
-        sender = stream.sender
-        if not len(sender._pending) and not sender._pending_eof:
-            sender.buffer_is_empty = True  # known now: no need to ask again for the next packet
-        return used
+        frame = bytes([frame_type]) + head + sender._buffer[start - first : stop - first]
+        return writer.end_with(frame, sender.on_data_delivery, (start, stop, ends), now)
 
 
 def _has_work(stream: QuicStream) -> bool:
