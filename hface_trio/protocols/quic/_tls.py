@@ -7,6 +7,7 @@ not asked for.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -15,6 +16,7 @@ from aioquic.quic.logger import QuicFileLogger
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 from ...errors import ConfigurationError
 from ...models import ClientTLSConfig, ServerTLSConfig
@@ -137,7 +139,9 @@ def _read(what: str, path: str) -> bytes:
 def _load_certificates(what: str, path: str) -> list[x509.Certificate]:
     blob = _read(what, path)
     try:
-        return x509.load_pem_x509_certificates(blob)
+        # Bundles of authorities have some that are old and odd, which is for their makers to mend.
+        with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
+            return x509.load_pem_x509_certificates(blob)
     except ValueError as exc:
         raise ConfigurationError(f"{what} {path!r} holds no PEM certificate") from exc
 
