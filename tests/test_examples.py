@@ -151,3 +151,14 @@ def test_custom_client_speaks_tls_to_whom_it_is_told_to_trust() -> None:
             done = example("custom_client.py", f"{server.url()}/you", authority.cafile)
     assert done.code == 0, done
     assert done.out.endswith(b"\n\nHello from /you\n")
+
+
+def test_one_handler_serves_three_versions_and_datagrams() -> None:
+    done = example("three_versions.py")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.decode().splitlines() == [
+        "hello over HTTP/1.1",
+        "hello over HTTP/2",
+        "hello over HTTP/3",
+        "a datagram came back: MAY BE LOST",
+    ]

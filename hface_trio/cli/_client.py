@@ -89,7 +89,9 @@ async def run_client(options: ClientOptions) -> int:
     if len(options.urls) > 1 and reads_standard_input(options.data):
         raise CommandError("standard input can be sent to one URL only")
     trace = Trace() if options.verbose else None
-    tls_config = ClientTLSConfig(insecure=options.insecure, cafile=options.cafile)
+    tls_config = ClientTLSConfig(
+        insecure=options.insecure, cafile=options.cafile, keylog_filename=os.environ.get("SSLKEYLOGFILE") or None
+    )
     exit_code = 0
     with Sink(options.output) as sink:
         versions = None if options.version is None else [options.version]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Sequence
 
@@ -104,7 +105,8 @@ def _tls_config(options: ServerOptions, endpoints: Sequence[Endpoint]) -> Server
         return None
     if not any(endpoint.secure for endpoint in endpoints):
         raise CommandError("--cert is for https endpoints, and there is none")
-    return ServerTLSConfig(certfile=options.certfile, keyfile=options.keyfile)
+    keylog = os.environ.get("SSLKEYLOGFILE") or None
+    return ServerTLSConfig(certfile=options.certfile, keyfile=options.keyfile, keylog_filename=keylog)
 
 
 async def _announce(server: Server) -> None:

@@ -401,6 +401,25 @@ def test_the_version_can_be_chosen(command: Command, site: Site, option: str, ve
     assert done.out.startswith(version)
 
 
+def test_http3_is_spoken_where_it_is_asked_for(command: Command, site: Site) -> None:
+    done = command("client", "--http3", "-i", "--cacert", site.cafile, f"{site.https}/hello/you")
+    assert done.code == 0, done
+    assert done.out.startswith(b"HTTP/3 200")
+    assert done.err == ""
+
+
+def test_http3_without_tls_is_a_mistake(command: Command, site: Site) -> None:
+    done = command("client", "--http3", f"{site.http}/hello/you")
+    assert done.code == 2
+    assert "https" in done.complaint()
+
+
+def test_http3_with_an_untrusted_server_fails_in_one_line(command: Command, site: Site) -> None:
+    done = command("client", "--http3", f"{site.https}/hello/you")
+    assert done.code == 1
+    assert "TLS" in done.complaint()
+
+
 def test_a_url_that_is_not_text_is_refused(command: Command) -> None:
     done = command("client", "http://localhost/\udcff")
     assert done.code == 2
