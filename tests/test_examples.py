@@ -153,7 +153,7 @@ def test_custom_client_speaks_tls_to_whom_it_is_told_to_trust() -> None:
     assert done.out.endswith(b"\n\nHello from /you\n")
 
 
-def test_one_handler_serves_three_versions_and_datagrams() -> None:
+def test_three_versions_are_served_by_one_handler() -> None:
     done = example("three_versions.py")
     assert (done.code, done.err) == (0, "")
     assert done.out.decode().splitlines() == [
