@@ -67,6 +67,7 @@ def request(url: str, method: str, path: str, body: bytes | None = None) -> Iter
 
 def test_every_example_is_tested() -> None:
     tested = {"custom_client.py", "custom_server.py", "hello.py", "sansio_client.py", "stream_server.py"}
+    tested |= {"three_versions.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
 
 
