@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["EngineGroup", "ProtocolRegistry", "protocol_registry"]
 
 _BUILTIN_ENGINES: dict[str, dict[str, str]] = {
-    "http1_servers": {"h11": "hface_trio.protocols.http1:H11ServerProtocol"},
-    "http1_clients": {"h11": "hface_trio.protocols.http1:H11ClientProtocol"},
+    "http1_servers": {
+        "h11": "hface_trio.protocols.http1:H11ServerProtocol",
+        "httptools": "hface_trio.protocols.http1.httptools:HttpToolsServerProtocol",
+    },
+    "http1_clients": {
+        "h11": "hface_trio.protocols.http1:H11ClientProtocol",
+        "httptools": "hface_trio.protocols.http1.httptools:HttpToolsClientProtocol",
+    },
     "http2_servers": {"h2": "hface_trio.protocols.http2:H2ServerProtocol"},
     "http2_clients": {"h2": "hface_trio.protocols.http2:H2ClientProtocol"},
     "http3_servers": {"aioquic": "hface_trio.protocols.http3:H3ServerProtocol"},
     "http3_clients": {"aioquic": "hface_trio.protocols.http3:H3ClientProtocol"},
 }
+# engines whose dependency comes with an extra of the same name
+_EXTRAS = frozenset({"httptools"})
 
 
 class EngineGroup:
@@ -69,7 +77,8 @@ class EngineGroup:
             if name in self._entry_points:
                 return cast("Callable[..., Any]", self._entry_points[name].load())
         except (ImportError, AttributeError) as error:
-            raise ConfigurationError(f"engine {name!r} of {self.group} cannot be loaded: {error}") from error
+            advice = f"; install hface-trio[{name}]" if builtin is not None and name in _EXTRAS else ""
+            raise ConfigurationError(f"engine {name!r} of {self.group} cannot be loaded: {error}{advice}") from error
         known = ", ".join(self.names()) or "none"
         raise ConfigurationError(f"{self.group} has no engine {name!r}; there are: {known}")
 

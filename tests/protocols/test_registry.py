@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_the_engines_of_this_package_are_known_by_name() -> None:
 def test_they_are_known_without_installed_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
     registry = ProtocolRegistry()
-    assert registry.http1_servers.names() == ["h11"]
+    assert registry.http1_servers.names() == ["h11", "httptools"]
     assert registry.http1_servers.load("h11") is H11ServerProtocol
 
 
@@ -67,7 +68,7 @@ def test_the_project_declares_the_same_entry_points(name: str) -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     for engine, value in project["entry-points"][f"hface_trio.{name}"].items():
         module, _, attribute = value.partition(":")
-        assert getattr(sys.modules[module], attribute) is getattr(protocol_registry, name).load(engine)
+        assert getattr(importlib.import_module(module), attribute) is getattr(protocol_registry, name).load(engine)
 
 
 def test_other_engines_are_found_by_entry_point_and_loaded_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +76,7 @@ def test_other_engines_are_found_by_entry_point_and_loaded_when_asked_for(monkey
     asked = installed(monkeypatch, entry_point)
     registry = ProtocolRegistry()
     assert asked == []
-    assert registry.http1_servers.names() == ["h11", "other"]
+    assert registry.http1_servers.names() == ["h11", "httptools", "other"]
     assert entry_point.loads == 0
     assert registry.http1_servers.load("other") is object
     assert asked == ["hface_trio.http1_servers"]
@@ -83,7 +84,9 @@ def test_other_engines_are_found_by_entry_point_and_loaded_when_asked_for(monkey
 
 def test_an_unknown_engine_is_told_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, StandInEntryPoint("other", object))
-    with pytest.raises(ConfigurationError, match=r"hface_trio\.http1_servers has no engine 'x'; there are: h11, other"):
+    with pytest.raises(
+        ConfigurationError, match=r"hface_trio\.http1_servers has no engine 'x'; there are: h11, httptools, other"
+    ):
         ProtocolRegistry().http1_servers.load("x")
 
 
@@ -98,6 +101,15 @@ def test_an_engine_that_cannot_be_imported_is_told_with_the_reason(monkeypatch: 
     with pytest.raises(ConfigurationError, match=r"'broken' .* cannot be loaded: no such library") as caught:
         ProtocolRegistry().http1_servers.load("broken")
     assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_an_engine_whose_extra_is_missing_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch)
+    monkeypatch.setitem(sys.modules, "hface_trio.protocols.http1.httptools", None)
+    with pytest.raises(
+        ConfigurationError, match=r"'httptools' .* cannot be loaded: .*; install hface-trio\[httptools\]"
+    ):
+        ProtocolRegistry().http1_servers.load("httptools")
 
 
 def test_nothing_is_looked_up_at_import() -> None:

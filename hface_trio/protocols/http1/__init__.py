@@ -7,6 +7,7 @@ from ._factories import HTTP1ClientFactory, HTTP1ServerFactory
 from ._handler import (
     BodyReceived,
     ConnectionClosed,
+    H1HttpToolsProtocol,
     H1Protocol,
     ProtocolEvent,
     ProtocolHandler,
@@ -18,6 +19,7 @@ from ._server import H11ServerProtocol
 __all__ = [
     "BodyReceived",
     "ConnectionClosed",
+    "H1HttpToolsProtocol",
     "H1Protocol",
     "H11ClientProtocol",
     "H11ServerProtocol",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from ._front import HeadScanner
 from ._refusal import Refusal
@@ -34,6 +35,8 @@ class BodyFramer(ABC):
     """Framing of one body that is being received."""
 
     __slots__ = ("complete", "refusal", "substitute", "substitute_at")
+    encoded: ClassVar[bool] = False
+    """Whether the octets that pass are other than the data."""
 
     def __init__(self) -> None:
         self.complete = False
@@ -110,6 +113,7 @@ class ChunkedFramer(BodyFramer):
     """
 
     __slots__ = ("_in_trailers", "_left", "_max_octets", "_overhead", "_seen", "_trailers")
+    encoded = True
 
     def __init__(self, trailers: HeadScanner, max_octets: float, overhead_octets: float) -> None:
         super().__init__()

@@ -20,7 +20,17 @@ from .._interfaces import OutputEnd
 from ._body import ChunkedFramer, LengthFramer, UntilCloseFramer
 from ._codec import ClientCodec, ResponseHead
 from ._connection import HTTP1Connection
-from ._exchange import Exchange, Receiving, Sending
+from ._exchange import (
+    RECEIVING_BODY,
+    RECEIVING_HEAD,
+    RECEIVING_IDLE,
+    RECEIVING_OVER,
+    RECEIVING_TUNNEL,
+    SENDING_BODY,
+    SENDING_ENDED,
+    Exchange,
+)
+from ._format import request_head
 from ._framing import Framing, message_framing
 from ._front import response_scanner, trailer_scanner
 from ._h11 import H11ClientCodec
@@ -43,7 +53,7 @@ class HTTP1Client(HTTP1Connection):
         limits: bounds on what the server sends.
     """
 
-    _after_message = Receiving.IDLE
+    _after_message = RECEIVING_IDLE
 
     def __init__(self, codec: ClientCodec, *, limits: Limits) -> None:
         scanner = response_scanner(limits.header_section_octets, limits.header_fields)
@@ -67,28 +77,27 @@ class HTTP1Client(HTTP1Connection):
     # Input
 
     def eof_received(self) -> None:
-        if self._receiving is Receiving.OVER or self._input_ended:
+        if self._receiving is RECEIVING_OVER or self._input_ended:
             return
         self._input_ended = self._closing = True
         self._resume()
 
     def _input_exhausted(self) -> None:
         receiving, exchange = self._receiving, self._exchange
-        if receiving is Receiving.IDLE:
+        if receiving is RECEIVING_IDLE:
             if exchange is None:
                 self._terminate(0, None, OutputEnd.CLOSED)
             else:
                 self._cut_short(exchange, 0, "server closed the connection before the request was complete")
         elif exchange is None:
             return
-        elif receiving is Receiving.HEAD:
+        elif receiving is RECEIVING_HEAD:
             began = bool(self._buffer)
             self._cut_short(exchange, 400 if began else 0, "server closed the connection before its response")
-        elif receiving is Receiving.TUNNEL:
+        elif receiving is RECEIVING_TUNNEL:
             self._tunnel_ended_by_peer(exchange)
         elif self._framer is not None and not (self._framer.wants_credit and self._buffer):
             if isinstance(self._framer, UntilCloseFramer):
-                self._codec.receive_eof()
                 self._events.append(DataReceived(exchange.stream_id, b"", end_stream=True))
                 self._message_received()
             else:
@@ -99,7 +108,7 @@ class HTTP1Client(HTTP1Connection):
         self._terminate(error_code, message, OutputEnd.ABORTED)
 
     def _receive_head(self, source: bytes | bytearray, start: int) -> int:
-        if self._receiving is Receiving.IDLE:
+        if self._receiving is RECEIVING_IDLE:
             raise Refusal(400, "response that no request asked for")
         end = self._scanner.scan(source, start)
         if end < 0:
@@ -115,10 +124,12 @@ class HTTP1Client(HTTP1Connection):
         minor_version = head[_MINOR_VERSION_OFFSET] - 0x30
         tunnel = status == 101 or (exchange.method == b"CONNECT" and 200 <= status < 300)
         bodiless = tunnel or status < 200 or status in {204, 304} or exchange.method == b"HEAD"
-        framing = 0 if bodiless else message_framing(head, minor_version)
-        if status == 101 and not (exchange.upgrades and exchange.sending is Sending.ENDED):
+        framing = message_framing(head, minor_version)  # doubt is refused even where there is no body
+        if bodiless:
+            framing = 0
+        if status == 101 and not (exchange.upgrades and exchange.sending is SENDING_ENDED):
             raise Refusal(400, "101 to a request that did not ask for it")
-        parsed = self._codec.receive_head(head)
+        parsed = self._codec.receive_head(head, chunked=framing is Framing.CHUNKED)
         if status < 200 and not tunnel:
             self._informational_received(exchange, parsed)
             return
@@ -128,19 +139,19 @@ class HTTP1Client(HTTP1Connection):
         end_stream = bodiless and not tunnel
         if tunnel:
             exchange.tunnel = True
-            exchange.sending = Sending.BODY
-            self._receiving = Receiving.TUNNEL
+            exchange.sending = SENDING_BODY
+            self._receiving = RECEIVING_TUNNEL
         elif framing is Framing.CHUNKED:
             trailers = trailer_scanner(self._limits.header_section_octets, self._limits.header_fields)
             self._framer = ChunkedFramer(trailers, math.inf, self._limits.chunk_overhead_octets)
-            self._receiving = Receiving.BODY
+            self._receiving = RECEIVING_BODY
         elif framing is Framing.UNDECLARED:
             exchange.keep_alive = False
             self._framer = UntilCloseFramer()
-            self._receiving = Receiving.BODY
+            self._receiving = RECEIVING_BODY
         elif framing:
             self._framer = LengthFramer(framing)
-            self._receiving = Receiving.BODY
+            self._receiving = RECEIVING_BODY
         else:
             end_stream = True
         self._events.append(HeadersReceived(exchange.stream_id, response.headers, end_stream))
@@ -161,7 +172,7 @@ class HTTP1Client(HTTP1Connection):
         self._terminate(error_code, refusal.message, OutputEnd.ABORTED)
 
     def _is_open(self, exchange: Exchange) -> bool:
-        return not exchange.received or exchange.sending is not Sending.ENDED
+        return not exchange.received or exchange.sending is not SENDING_ENDED
 
     # Output
 
@@ -173,7 +184,7 @@ class HTTP1Client(HTTP1Connection):
             raise LocalProtocolError(f"the head of stream {stream_id} was sent", stream_id=stream_id)
         if stream_id != self.get_available_stream_id():
             raise LocalProtocolError(f"stream {stream_id} cannot be opened", stream_id=stream_id)
-        method, target, fields, length, upgrades = check_request(headers)
+        method, target, lines, length, upgrades = check_request(headers)
         connect = method == b"CONNECT"
         if end_stream and length:
             raise LocalProtocolError("body shorter than its content-length", stream_id=stream_id)
@@ -182,25 +193,26 @@ class HTTP1Client(HTTP1Connection):
         elif length is None and end_stream:
             length = 0
             if method in _CONTENT_METHODS:
-                fields.append((b"content-length", b"0"))
+                lines.append(b"content-length: 0\r\n")
         elif length is None:
-            fields.append((b"transfer-encoding", b"chunked"))
-        self._output.write(self._codec.send_request(method, target, fields))
+            lines.append(b"transfer-encoding: chunked\r\n")
+        self._output.write(request_head(method, target, lines))
+        self._codec.expect_response(method)
         exchange = Exchange(stream_id, method)
         exchange.upgrades = upgrades
-        exchange.sending = Sending.BODY
+        exchange.sending = SENDING_BODY
         exchange.unsent = length
         exchange.chunked = length is None
         exchange.bodiless = connect
         self._exchange = exchange
         self._next_stream_id += 2
-        self._receiving = Receiving.HEAD
+        self._receiving = RECEIVING_HEAD
         if end_stream or connect:
             self._end_sending(exchange, [])
 
     def _progress(self) -> None:
         exchange = self._exchange
-        if exchange is None or exchange.sending is not Sending.ENDED:
+        if exchange is None or exchange.sending is not SENDING_ENDED:
             return
         if not exchange.received:
             if exchange.tunnel:
@@ -208,7 +220,6 @@ class HTTP1Client(HTTP1Connection):
         elif exchange.tunnel or self._closing or not exchange.keep_alive:
             self._terminate(0, None, OutputEnd.CLOSED)
         else:
-            self._codec.start_next_cycle()
             self._exchange = None
 
     # Ends
@@ -224,11 +235,11 @@ class HTTP1Client(HTTP1Connection):
 
     def submit_goaway(self) -> None:
         self._closing = True
-        if self._exchange is None and self._receiving is not Receiving.OVER:
+        if self._exchange is None and self._receiving is not RECEIVING_OVER:
             self._terminate(0, None, OutputEnd.CLOSED)
 
     def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
-        if self._receiving is not Receiving.OVER:
+        if self._receiving is not RECEIVING_OVER:
             end = OutputEnd.CLOSED if self._exchange is None else OutputEnd.ABORTED
             self._terminate(error_code, message, end)
 

@@ -1,7 +1,8 @@
-"""What an HTTP/1.1 engine does for the connection around it.
+"""What an HTTP/1.1 engine does for the connection around it: it reads.
 
-An engine turns clean octets of one message into its parts, and parts into octets. It sees nothing of another message,
-nothing of a tunnel, no limit and no clock; the front, the translation and the connection are the same for every engine.
+An engine turns clean octets of one message into its parts. It sees nothing of another message, nothing of a tunnel or of a
+body that needs no decoding, no limit and no clock. The front before it, the translation behind it and everything that is
+sent are the same for every engine, so two of them differ in speed and in nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from ...models import HeadersType, HeaderType
+from ...models import HeaderType
 from .._interfaces import Buffer
 
 __all__ = ["Body", "ClientCodec", "Codec", "RequestHead", "ResponseHead", "ServerCodec"]
@@ -40,52 +41,28 @@ class Body(NamedTuple):
 
 
 class Codec(Protocol):
-    """What both roles need. Methods that take peer's octets raise ``Refusal`` where the engine is stricter."""
+    """What both roles need. The methods raise ``Refusal`` where the engine is stricter than the front."""
 
-    def receive_body(self, octets: Buffer) -> Body:
-        """Decode octets of the body, framing included."""
-        ...
-
-    def send_data(self, data: Buffer) -> Sequence[Buffer]:
-        """Encode octets of the body; ``data`` itself is among what is returned."""
-        ...
-
-    def send_end(self, trailers: HeadersType) -> bytes:
-        """Encode the end of the body."""
-        ...
-
-    def start_next_cycle(self) -> None:
-        """Forget the request and the response, which are both complete."""
+    def receive_chunked(self, octets: Buffer) -> Body:
+        """Decode octets of the chunked body behind the head that was received last."""
         ...
 
 
 class ServerCodec(Codec, Protocol):
     """An engine on the side of the server."""
 
-    def receive_head(self, head: bytes) -> RequestHead:
-        """Decode a whole request head."""
-        ...
-
-    def send_informational(self, status: int, reason: bytes, fields: HeadersType) -> bytes:
-        """Encode an interim response, 101 among them."""
-        ...
-
-    def send_response(self, status: int, reason: bytes, fields: HeadersType) -> bytes:
-        """Encode the head of the final response."""
+    def receive_head(self, head: bytes, *, chunked: bool) -> RequestHead:
+        """Decode a whole request head, which a chunked body follows or not."""
         ...
 
 
 class ClientCodec(Codec, Protocol):
     """An engine on the side of the client."""
 
-    def receive_head(self, head: bytes) -> ResponseHead:
-        """Decode a whole response head."""
+    def expect_response(self, method: bytes) -> None:
+        """Note that the next head answers a request of this method."""
         ...
 
-    def receive_eof(self) -> None:
-        """End a body that lasts until the connection is closed."""
-        ...
-
-    def send_request(self, method: bytes, target: bytes, fields: HeadersType) -> bytes:
-        """Encode a request head."""
+    def receive_head(self, head: bytes, *, chunked: bool) -> ResponseHead:
+        """Decode a whole response head, which a chunked body follows or not."""
         ...

@@ -29,7 +29,21 @@ from ...models import HeadersType, HTTPErrorCodes
 from .._interfaces import Buffer, HTTPOverTCPProtocol, OutputEnd
 from ._body import BodyFramer
 from ._codec import Body, Codec
-from ._exchange import Exchange, Receiving, Sending
+from ._exchange import (
+    RECEIVING_BLOCKED,
+    RECEIVING_BODY,
+    RECEIVING_HEAD,
+    RECEIVING_IDLE,
+    RECEIVING_OVER,
+    RECEIVING_TUNNEL,
+    SENDING_BODY,
+    SENDING_ENDED,
+    SENDING_HEAD,
+    Exchange,
+    Receiving,
+    Sending,
+)
+from ._format import chunk, last_chunk
 from ._front import HeadScanner
 from ._inbound import translate_trailers
 from ._outbound import check_trailers
@@ -67,7 +81,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         self._output = OutputQueue()
         self._exchange: Exchange | None = None
         self._framer: BodyFramer | None = None
-        self._receiving = Receiving.IDLE
+        self._receiving = RECEIVING_IDLE
         self._next_stream_id: int = 1
         self._input_ended = False
         self._closing = False
@@ -105,7 +119,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         return self._output.end
 
     def has_expired(self) -> bool:
-        return self._closing or self._receiving is Receiving.OVER
+        return self._closing or self._receiving is RECEIVING_OVER
 
     def next_event(self) -> Event | None:
         return self._events.popleft() if self._events else None
@@ -115,14 +129,14 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         if self._capacity_used_up:
             self._capacity_used_up = False
             exchange = self._exchange
-            if exchange is not None and exchange.sending is Sending.BODY:
+            if exchange is not None and exchange.sending is SENDING_BODY:
                 self._events.append(SendCapacityIncreased(exchange.stream_id))
         return taken
 
     # Input
 
     def bytes_received(self, data: bytes) -> None:
-        if self._receiving is Receiving.OVER or self._input_ended or not data:
+        if self._receiving is RECEIVING_OVER or self._input_ended or not data:
             return
         if self._buffer:
             self._buffer += data
@@ -134,7 +148,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         if self._input_ended:
             return 0
         receiving, exchange = self._receiving, self._exchange
-        if receiving is Receiving.BODY or receiving is Receiving.TUNNEL:
+        if receiving is RECEIVING_BODY or receiving is RECEIVING_TUNNEL:
             unacknowledged = 0 if exchange is None or exchange.draining else exchange.unacknowledged
             free = self._window - unacknowledged - len(self._buffer)
             # Little room is not worth a read: credit spent at once on as small a read keeps all reads small from then on
@@ -143,9 +157,9 @@ class HTTP1Connection(HTTPOverTCPProtocol):
                 return free
             # with nothing left to acknowledge it is framing that fills the window, and only more of it helps
             return 0 if unacknowledged else _FRAMING_READ_OCTETS
-        if receiving is Receiving.OVER:
+        if receiving is RECEIVING_OVER:
             return _DROPPED_READ_OCTETS
-        if receiving is Receiving.BLOCKED:
+        if receiving is RECEIVING_BLOCKED:
             return max(0, self._pipelined - len(self._buffer))
         # the scanner ends a head that gets too long, so there is always room for it
         return self._pipelined
@@ -160,7 +174,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
     def connection_lost(self) -> None:
         self._input_ended = True
         exchange = self._exchange
-        if self._receiving is Receiving.OVER:
+        if self._receiving is RECEIVING_OVER:
             self._output.finish(OutputEnd.ABORTED)
             return
         if exchange is not None and self._is_open(exchange):
@@ -178,11 +192,11 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         try:
             while position < size:
                 receiving = self._receiving
-                if receiving is Receiving.BODY:
+                if receiving is RECEIVING_BODY:
                     end = self._receive_body(source, position)
-                elif receiving is Receiving.IDLE or receiving is Receiving.HEAD:
+                elif receiving is RECEIVING_IDLE or receiving is RECEIVING_HEAD:
                     end = self._receive_head(source, position)
-                elif receiving is Receiving.TUNNEL:
+                elif receiving is RECEIVING_TUNNEL:
                     end = self._receive_tunnel(source, position)
                 else:
                     break
@@ -191,10 +205,11 @@ class HTTP1Connection(HTTPOverTCPProtocol):
                 position = end
         except Refusal as refusal:
             self._refuse(refusal)
-        if self._receiving is Receiving.OVER:
+        if self._receiving is RECEIVING_OVER:
             return
         if source is self._buffer:
-            del self._buffer[:position]
+            if position:
+                del self._buffer[:position]
         elif position < size:
             self._buffer += memoryview(source)[position:]
         if self._input_ended:
@@ -212,7 +227,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
             data, trailers = self._decode(framer, source, start, end)
             if exchange.draining:
                 self._dropped(end - start)
-                if self._receiving is Receiving.OVER:
+                if self._receiving is RECEIVING_OVER:
                     return end
             elif data or (complete and not trailers):
                 exchange.unacknowledged += len(data)
@@ -228,18 +243,25 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         return end
 
     def _decode(self, framer: BodyFramer, source: bytes | bytearray, start: int, end: int) -> Body:
+        if not framer.encoded:
+            if isinstance(
+                source, bytes
+            ):  # a read that holds nothing else, the usual case of a long body, is not copied
+                return Body(source[start:end], ())
+            with memoryview(source) as whole, whole[start:end] as run:
+                return Body(bytes(run), ())
         codec = self._body_codec
         if framer.substitute is not None:
             body = Body(b"", ())
             if framer.substitute_at > start:
                 with memoryview(source) as whole, whole[start : framer.substitute_at] as run:
-                    body = codec.receive_body(run)
-            codec.receive_body(framer.substitute)
+                    body = codec.receive_chunked(run)
+            codec.receive_chunked(framer.substitute)
             return body
         if start == 0 and end == len(source) and source is not self._buffer:
-            return codec.receive_body(source)
+            return codec.receive_chunked(source)
         with memoryview(source) as whole, whole[start:end] as run:
-            return codec.receive_body(run)
+            return codec.receive_chunked(run)
 
     def _receive_tunnel(self, source: bytes | bytearray, start: int) -> int:
         exchange = self._exchange
@@ -271,39 +293,38 @@ class HTTP1Connection(HTTPOverTCPProtocol):
 
     def send_capacity(self, stream_id: int) -> int:
         exchange = self._exchange
-        if exchange is None or exchange.stream_id != stream_id or exchange.sending is Sending.ENDED:
+        if exchange is None or exchange.stream_id != stream_id or exchange.sending is SENDING_ENDED:
             return 0
         return self._output.capacity
 
     def can_send(self, stream_id: int) -> bool:
         exchange = self._exchange
-        return exchange is not None and exchange.stream_id == stream_id and exchange.sending is Sending.BODY
+        return exchange is not None and exchange.stream_id == stream_id and exchange.sending is SENDING_BODY
 
     def submit_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
-        exchange = self._sending_exchange(stream_id, Sending.BODY)
+        exchange, output = self._sending_exchange(stream_id, SENDING_BODY), self._output
         if isinstance(data, memoryview) and data.nbytes != len(data):
             data = data.cast("B")
         octets = len(data)
-        if octets > self._output.capacity:
+        if octets > output.capacity:
             self._capacity_used_up = True
             raise SendCapacityError(f"{octets} octets exceed the send capacity", stream_id=stream_id)
         if not exchange.tunnel:
             self._check_body(exchange, octets, end_stream)
         if octets:
-            if exchange.tunnel:
-                self._output.write(data)
+            if exchange.unsent is not None:
+                exchange.unsent -= octets
+            if exchange.chunked and not exchange.tunnel:
+                output.write_all(chunk(data))
             else:
-                if exchange.unsent is not None:
-                    exchange.unsent -= octets
-                for buffer in self._body_codec.send_data(data):
-                    self._output.write(buffer)
-            if not self._output.capacity:
+                output.write(data)
+            if not output.capacity:
                 self._capacity_used_up = True
         if end_stream:
             self._end_sending(exchange, [])
 
     def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
-        exchange = self._sending_exchange(stream_id, Sending.BODY)
+        exchange = self._sending_exchange(stream_id, SENDING_BODY)
         trailers = check_trailers(headers)
         if exchange.tunnel or exchange.bodiless or exchange.unsent is not None:
             raise LocalProtocolError("trailers go with a chunked body only", stream_id=stream_id)
@@ -316,9 +337,9 @@ class HTTP1Connection(HTTPOverTCPProtocol):
             raise LocalProtocolError(f"stream {stream_id} is over, or was never open", stream_id=stream_id)
         if exchange.sending is not due:
             problem = {
-                Sending.HEAD: "its head comes first",
-                Sending.BODY: "its head was sent",
-                Sending.ENDED: "sending on it has ended",
+                SENDING_HEAD: "its head comes first",
+                SENDING_BODY: "its head was sent",
+                SENDING_ENDED: "sending on it has ended",
             }[exchange.sending]
             raise LocalProtocolError(f"cannot send this on stream {stream_id}: {problem}", stream_id=stream_id)
         return exchange
@@ -335,17 +356,15 @@ class HTTP1Connection(HTTPOverTCPProtocol):
                 raise LocalProtocolError("body shorter than its content-length", stream_id=exchange.stream_id)
 
     def _end_sending(self, exchange: Exchange, trailers: HeadersType) -> None:
-        exchange.sending = Sending.ENDED
-        if not exchange.tunnel:
-            end = self._body_codec.send_end(trailers)
-            if end:
-                self._output.write(end)
+        exchange.sending = SENDING_ENDED
+        if exchange.chunked and not exchange.tunnel:
+            self._output.write(last_chunk(trailers))
         self._progress()
         self._resume()
 
     def _terminate(self, error_code: int, message: str | None, end: OutputEnd) -> None:
         """End the connection."""
-        self._receiving = Receiving.OVER
+        self._receiving = RECEIVING_OVER
         self._exchange = None
         self._framer = None
         self._buffer.clear()

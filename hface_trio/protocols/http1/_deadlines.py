@@ -50,7 +50,9 @@ class Deadlines:
     @property
     def next(self) -> float | None:
         """When ``clock`` has to be called; ``None`` when there is no deadline."""
-        earliest = min(self._grace, self._waiting)
+        earliest = self._waiting
+        if self._grace < earliest:
+            earliest = self._grace
         return None if earliest == math.inf else earliest
 
     def head_began(self) -> None:

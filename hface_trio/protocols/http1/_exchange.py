@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
-__all__ = ["Exchange", "Receiving", "Sending"]
+__all__ = [
+    "RECEIVING_BLOCKED",
+    "RECEIVING_BODY",
+    "RECEIVING_HEAD",
+    "RECEIVING_IDLE",
+    "RECEIVING_OVER",
+    "RECEIVING_TUNNEL",
+    "SENDING_BODY",
+    "SENDING_ENDED",
+    "SENDING_HEAD",
+    "Exchange",
+    "Receiving",
+    "Sending",
+]
 
 
 class Receiving(enum.Enum):
@@ -40,6 +54,19 @@ class Sending(enum.Enum):
 
     ENDED = "ended"
     """Nothing."""
+
+
+# The members by names of their own: an attribute of an enum class costs as much as a call, and these are asked for all the
+# time.
+RECEIVING_IDLE: Final = Receiving.IDLE
+RECEIVING_HEAD: Final = Receiving.HEAD
+RECEIVING_BODY: Final = Receiving.BODY
+RECEIVING_BLOCKED: Final = Receiving.BLOCKED
+RECEIVING_TUNNEL: Final = Receiving.TUNNEL
+RECEIVING_OVER: Final = Receiving.OVER
+SENDING_HEAD: Final = Sending.HEAD
+SENDING_BODY: Final = Sending.BODY
+SENDING_ENDED: Final = Sending.ENDED
 
 
 class Exchange:

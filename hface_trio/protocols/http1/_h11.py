@@ -1,41 +1,45 @@
 """The h11 engine: the one module that touches h11.
 
-h11 gets a message piece by piece, each piece whole and clean, so its own limits never decide and it never holds octets
-between two calls. Of the states that it keeps, connection closing and HTTP/1.0 are the caller's business here: h11 keeps no
-connection to an HTTP/1.0 client, so a client that asks for it with a Host is shown to h11 as one of HTTP/1.1.
-
-Tunnels go past it, and pipelined requests wait in front of it: h11's trailing data and PAUSED are never used.
+h11 reads heads and chunked bodies. A connection object of it lives for one message, so none is held while a connection is
+idle, and what h11 thinks of keeping connections never counts. It gets a message piece by piece, each piece whole and clean:
+its own limits never decide, and it never holds octets between two calls.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import NoReturn, cast
 
 import h11
 
-from ...errors import LocalProtocolError
-from ...models import HeadersType, HeaderType
+from ...models import HeaderType
 from .._interfaces import Buffer
 from ._codec import Body, RequestHead, ResponseHead
 from ._refusal import Refusal
 
 __all__ = ["H11ClientCodec", "H11ServerCodec"]
 
-_KEEPS_HTTP10 = re.compile(rb"\nconnection:[^\r]*keep-alive", re.IGNORECASE)
-_HAS_HOST = re.compile(rb"\nhost:", re.IGNORECASE)
+_VERSION_DIGIT = len("HTTP/1.")
+
+# What h11 is told of a request, before it reads the response: the method, where it matters. It offers to switch protocols,
+# because h11 must not be surprised by a 101; whether that was asked for is judged before.
+_FIELDS = [("host", "a"), ("connection", "upgrade"), ("upgrade", "a")]
+_HEAD = h11.Request(method="HEAD", target="/", headers=_FIELDS)
+_CONNECT = h11.Request(method="CONNECT", target="a:1", headers=_FIELDS)
+_OTHER = h11.Request(method="GET", target="/", headers=_FIELDS)
 
 
 class _H11Codec:
     __slots__ = ("_connection",)
 
-    def __init__(self, role: type[h11.CLIENT | h11.SERVER]) -> None:
-        self._connection = h11.Connection(role, max_incomplete_event_size=sys.maxsize)
+    def __init__(self) -> None:
+        self._connection: h11.Connection | None = None
 
-    def receive_body(self, octets: Buffer) -> Body:
-        """Decode octets of the body, framing included."""
+    def receive_chunked(self, octets: Buffer) -> Body:
+        """Decode octets of a chunked body."""
         connection = self._connection
+        if connection is None:
+            raise Refusal(400, "body behind no head")
         pieces: list[bytes] = []
         trailers: list[HeaderType] = []
         try:
@@ -46,35 +50,12 @@ class _H11Codec:
                     pieces.append(event.data)
                     continue
                 if isinstance(event, h11.EndOfMessage):
-                    trailers = list(event.headers)
+                    trailers = _fields(event)
+                    self._connection = None
                 break
         except h11.RemoteProtocolError as error:
             _refuse(error)
         return Body(b"".join(pieces), trailers)
-
-    def send_data(self, data: Buffer) -> list[Buffer]:
-        """Encode octets of the body, themselves uncopied."""
-        # h11 annotates bytes, and passes on whatever has a length
-        event = h11.Data(data=cast("bytes", data))
-        try:
-            return cast("list[Buffer]", self._connection.send_with_data_passthrough(event))
-        except h11.LocalProtocolError as error:
-            raise LocalProtocolError(str(error)) from error
-
-    def send_end(self, trailers: HeadersType) -> bytes:
-        """Encode the end of the body."""
-        return self._send(h11.EndOfMessage(headers=list(trailers)))
-
-    def _send(self, event: h11.Event) -> bytes:
-        # everything was checked before it came here; should h11 know better after all, the caller hears of it
-        try:
-            return self._connection.send(event) or b""
-        except h11.LocalProtocolError as error:
-            raise LocalProtocolError(str(error)) from error
-
-    def start_next_cycle(self) -> None:
-        """Forget the request and the response, which are both complete."""
-        self._connection.start_next_cycle()
 
 
 class H11ServerCodec(_H11Codec):
@@ -82,70 +63,55 @@ class H11ServerCodec(_H11Codec):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(h11.SERVER)
-
-    def receive_head(self, head: bytes) -> RequestHead:
+    def receive_head(self, head: bytes, *, chunked: bool) -> RequestHead:
         """Decode a whole request head."""
-        connection = self._connection
-        minor_version = head[head.index(b"\r") - 1] - 0x30
-        shown = head
-        if not minor_version and _KEEPS_HTTP10.search(head) and _HAS_HOST.search(head):
-            shown = head.replace(b" HTTP/1.0\r\n", b" HTTP/1.1\r\n", 1)
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=sys.maxsize)
         try:
-            connection.receive_data(shown)
+            connection.receive_data(head)
             event = connection.next_event()
-            connection.next_event()  # the end of a request without a body; else it asks for data
         except h11.RemoteProtocolError as error:
             _refuse(error)
         if not isinstance(event, h11.Request):
             raise Refusal(400, "not a request")
-        if shown is not head:
-            connection.their_http_version = b"1.0"  # so that no response to it is chunked
-        return RequestHead(event.method, event.target, minor_version, list(event.headers))
-
-    def send_informational(self, status: int, reason: bytes, fields: HeadersType) -> bytes:
-        """Encode an interim response, 101 among them."""
-        return self._send(
-            h11.InformationalResponse(status_code=status, reason=reason, headers=cast("list[HeaderType]", fields))
-        )
-
-    def send_response(self, status: int, reason: bytes, fields: HeadersType) -> bytes:
-        """Encode the head of the final response."""
-        return self._send(h11.Response(status_code=status, reason=reason, headers=cast("list[HeaderType]", fields)))
+        self._connection = connection if chunked else None
+        return RequestHead(event.method, event.target, event.http_version[2] - 0x30, _fields(event))
 
 
 class H11ClientCodec(_H11Codec):
     """h11 on the side of the client."""
 
-    __slots__ = ()
+    __slots__ = ("_request",)
 
     def __init__(self) -> None:
-        super().__init__(h11.CLIENT)
+        super().__init__()
+        self._request = _OTHER
 
-    def receive_head(self, head: bytes) -> ResponseHead:
+    def expect_response(self, method: bytes) -> None:
+        """Note the request that is answered next."""
+        self._request = _HEAD if method == b"HEAD" else _CONNECT if method == b"CONNECT" else _OTHER
+
+    def receive_head(self, head: bytes, *, chunked: bool) -> ResponseHead:
         """Decode a whole response head."""
-        connection = self._connection
+        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
+        connection.send(self._request)
         try:
             connection.receive_data(head)
             event = connection.next_event()
-            if isinstance(event, h11.Response):
-                connection.next_event()  # the end of a response without a body; else it asks for data
         except h11.RemoteProtocolError as error:
             _refuse(error)
         if not isinstance(event, h11.Response | h11.InformationalResponse):
             raise Refusal(400, "not a response")
-        return ResponseHead(event.status_code, event.http_version[-1] - 0x30, list(event.headers))
+        self._connection = connection if chunked else None
+        return ResponseHead(event.status_code, head[_VERSION_DIGIT] - 0x30, _fields(event))
 
-    def receive_eof(self) -> None:
-        """End a body that lasts until the connection is closed."""
-        self._connection.receive_data(b"")
-        self._connection.next_event()
 
-    def send_request(self, method: bytes, target: bytes, fields: HeadersType) -> bytes:
-        """Encode a request head."""
-        return self._send(h11.Request(method=method, target=target, headers=cast("list[HeaderType]", fields)))
+def _fields(event: h11.Request | h11.InformationalResponse | h11.Response | h11.EndOfMessage) -> list[HeaderType]:
+    # faster than to iterate over them
+    return [(name.lower(), value) for name, value in event.headers.raw_items()]
 
 
 def _refuse(error: h11.RemoteProtocolError) -> NoReturn:
-    raise Refusal(error.error_status_hint, str(error)[:200]) from error
+    message = str(error)
+    if "Host" in message:  # behind the front the only thing that h11 is stricter about; every engine says the same
+        message = "not exactly one Host"
+    raise Refusal(error.error_status_hint, message[:200]) from error

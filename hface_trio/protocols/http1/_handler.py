@@ -6,17 +6,19 @@ It keeps the request-response cycle of HTTP/1.1 and nothing else: no credit, no 
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from ...errors import LocalProtocolError
 from ...events import ConnectionTerminated, DataReceived, Event, HeadersReceived, StreamReset, TrailersReceived
 from ...limits import Limits, Timeouts
 from ...models import HeaderType
-from ._server import H11ServerProtocol, HTTP1Server
+from .._registry import protocol_registry
+from ._server import HTTP1Server
 
 __all__ = [
     "BodyReceived",
     "ConnectionClosed",
+    "H1HttpToolsProtocol",
     "H1Protocol",
     "ProtocolEvent",
     "ProtocolHandler",
@@ -117,8 +119,11 @@ class H1Protocol:
         limits: bounds on what the client sends.
     """
 
+    _engine: ClassVar[str] = "h11"
+
     def __init__(self, *, secure: bool = False, limits: Limits = Limits()) -> None:  # noqa: B008
-        self._protocol: HTTP1Server = H11ServerProtocol(secure=secure, limits=limits, timeouts=Timeouts())
+        make = protocol_registry.http1_servers.load(self._engine)
+        self._protocol: HTTP1Server = make(secure=secure, limits=limits, timeouts=Timeouts())
         self._stream_id = 0
         self._in_cycle = False
         self._response_ended = False
@@ -239,3 +244,17 @@ class H1Protocol:
         self._pending.append(RequestReceived(method, target, tuple(fields), version))
         if event.end_stream:
             self._pending.append(BodyReceived(b"", more=False))
+
+
+class H1HttpToolsProtocol(H1Protocol):
+    """A :class:`ProtocolHandler` on httptools.
+
+    Args:
+        secure: whether the transport is TLS.
+        limits: bounds on what the client sends.
+
+    Raises:
+        ConfigurationError: httptools is not installed.
+    """
+
+    _engine = "httptools"

@@ -13,17 +13,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...models import HeaderType
-from ._codec import RequestHead, ResponseHead
+from ._codec import ResponseHead
 from ._grammar import (
     AUTHORITY,
     AUTHORITY_WITH_PORT,
     CONNECTION_FIELDS,
-    TARGET,
     list_members,
 )
 from ._refusal import Refusal
 
-__all__ = ["Request", "Response", "translate_request", "translate_response", "translate_trailers"]
+__all__ = ["RequestFields", "Response", "request_section", "translate_response", "translate_trailers"]
 
 # absolute-form = scheme "://" authority path-abempty [ "?" query ] (RFC 9112 §3.2.2)
 _ABSOLUTE_FORM = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?]*+)(.*)")
@@ -43,14 +42,44 @@ _NOT_NOMINATED = frozenset(
 )
 
 
-class Request(NamedTuple):
-    """A request in the form of HTTP/2, and what its head says to the connection."""
+class RequestFields:
+    """What the fields of a request head say, whatever its method and target are.
 
-    method: bytes
-    headers: list[HeaderType]
-    keep_alive: bool
-    expects_continue: bool
-    upgrades: bool
+    Args:
+        received: the fields as they came.
+        minor_version: of the HTTP/1 version of the request.
+
+    Raises:
+        Refusal: 400 for a Host that cannot be taken.
+    """
+
+    __slots__ = ("authority", "expects_continue", "keep_alive", "number", "passed_on", "upgrades")
+
+    def __init__(self, received: Sequence[HeaderType], minor_version: int) -> None:
+        special = _Special()
+        passed_on: list[HeaderType] = []
+        for field in received:
+            if field[0] in _SPECIAL_FIELDS:
+                special.take(field, passed_on)
+            else:
+                passed_on.append(field)
+        options, modern = special.options, minor_version > 0
+        self.number = len(received)
+        """How many fields came."""
+        self.authority: bytes = _host(special.hosts, minor_version)
+        """Value of Host; empty when an old client sent none."""
+        self.keep_alive: bool = b"close" not in options if modern else _keeps_old(options, bool(special.hosts))
+        """Whether the client keeps the connection."""
+        self.expects_continue: bool = modern and b"100-continue" in special.expectations
+        """Whether the client waits for 100 before it sends a body."""
+        self.upgrades: bool = modern and bool(special.upgrades) and b"upgrade" in options
+        """Whether the client offers to switch protocols."""
+        if options and (nominated := special.nominated()):
+            passed_on = [field for field in passed_on if field[0] not in nominated]
+        if self.upgrades:
+            passed_on += special.upgrades
+        self.passed_on: list[HeaderType] = passed_on
+        """The fields that go with the request; not to be changed."""
 
 
 class Response(NamedTuple):
@@ -60,28 +89,19 @@ class Response(NamedTuple):
     keep_alive: bool
 
 
-class _Fields:
-    """The fields of one head, sorted by whom they concern."""
+class _Special:
+    """What the fields say that are not just passed on."""
 
-    __slots__ = ("expectations", "hosts", "options", "others", "upgrades")
+    __slots__ = ("expectations", "hosts", "options", "upgrades")
 
-    def __init__(self, fields: Sequence[HeaderType]) -> None:
-        self.others: list[HeaderType] = []
+    def __init__(self) -> None:
         self.hosts: list[bytes] = []
         self.options: list[bytes] = []
         self.expectations: list[bytes] = []
         self.upgrades: list[HeaderType] = []
-        for field in fields:
-            if field[0] in _SPECIAL_FIELDS:
-                self._special(field)
-            else:
-                self.others.append(field)
-        if self.options:
-            nominated = set(self.options) - _NOT_NOMINATED
-            if nominated:
-                self.others = [field for field in self.others if field[0] not in nominated]
 
-    def _special(self, field: HeaderType) -> None:
+    def take(self, field: HeaderType, others: list[HeaderType]) -> None:
+        """Take note of a field, and add to ``others`` what is passed on of it."""
         name, value = field
         if name == b"host":
             self.hosts.append(value)
@@ -89,68 +109,37 @@ class _Fields:
             self.options += list_members(value)
         elif name == b"te":
             if b"trailers" in list_members(value):
-                self.others.append((b"te", b"trailers"))
+                others.append((b"te", b"trailers"))
         elif name == b"expect":
             self.expectations += list_members(value)
-            self.others.append(field)
+            others.append(field)
         elif name == b"upgrade":
             self.upgrades.append(field)
 
+    def nominated(self) -> frozenset[bytes]:
+        """Return the names of the fields that a Connection field takes out."""
+        return frozenset(self.options) - _NOT_NOMINATED
 
-def translate_request(head: RequestHead, secure: bool) -> Request:
-    """Translate a request head.
+
+def request_section(method: bytes, target: bytes, fields: RequestFields, *, secure: bool) -> list[HeaderType]:
+    """Return a request section in the form of HTTP/2.
 
     Args:
-        head: the head.
+        method: its method.
+        target: its request target.
+        fields: its fields.
         secure: whether it came over TLS, which makes its scheme.
 
     Raises:
-        Refusal: 400 for a target or a Host that cannot be taken.
+        Refusal: 400 for a target that cannot be taken.
     """
-    method, target, minor_version, received = head
-    fields = _Fields(received)
-    host = _host(fields.hosts, minor_version)
-    if TARGET.fullmatch(target) is None:
+    scheme, host = b"https" if secure else b"http", fields.authority
+    if b"#" in target:  # the one visible character that has no place in it; the front has seen to the rest
         raise Refusal(400, "malformed request target")
     if method == b"CONNECT":
         if AUTHORITY_WITH_PORT.fullmatch(target) is None:
             raise Refusal(400, "CONNECT without host and port")
-        headers = [(b":method", method), (b":authority", target)]
-    else:
-        headers = _pseudo_headers(method, target, host, b"https" if secure else b"http")
-    modern = minor_version > 0
-    options = fields.options
-    upgrades = modern and bool(fields.upgrades) and b"upgrade" in options
-    headers += fields.others
-    if upgrades:
-        headers += fields.upgrades
-    return Request(
-        method=method,
-        headers=headers,
-        keep_alive=_keep_alive(options, modern, bool(fields.hosts)),
-        expects_continue=modern and b"100-continue" in fields.expectations,
-        upgrades=upgrades,
-    )
-
-
-def _keep_alive(options: list[bytes], modern: bool, has_host: bool) -> bool:
-    if modern or not options:
-        return modern and b"close" not in options
-    # a client of HTTP/1.0 that names no host is not one that knows about connections
-    return has_host and b"keep-alive" in options and b"close" not in options
-
-
-def _host(hosts: list[bytes], minor_version: int) -> bytes:
-    if len(hosts) != 1:
-        if hosts or minor_version:
-            raise Refusal(400, "not exactly one Host")
-        return b""
-    if AUTHORITY.fullmatch(hosts[0]) is None:
-        raise Refusal(400, "malformed Host")
-    return hosts[0]
-
-
-def _pseudo_headers(method: bytes, target: bytes, host: bytes, scheme: bytes) -> list[HeaderType]:
+        return [(b":method", method), (b":authority", target), *fields.passed_on]
     if target[0] == 0x2F or (target == b"*" and method == b"OPTIONS"):  # "/"
         path = target
     else:
@@ -166,18 +155,42 @@ def _pseudo_headers(method: bytes, target: bytes, host: bytes, scheme: bytes) ->
         elif path.startswith(b"?"):
             path = b"/" + path
     if host:
-        return [(b":method", method), (b":scheme", scheme), (b":authority", host), (b":path", path)]
-    return [(b":method", method), (b":scheme", scheme), (b":path", path)]
+        return [(b":method", method), (b":scheme", scheme), (b":authority", host), (b":path", path), *fields.passed_on]
+    return [(b":method", method), (b":scheme", scheme), (b":path", path), *fields.passed_on]
+
+
+def _keeps_old(options: list[bytes], has_host: bool) -> bool:
+    """Return whether the connection of a client of HTTP/1.0 is kept."""
+    # one that names no host is not one that knows about connections
+    return has_host and b"keep-alive" in options and b"close" not in options
+
+
+def _host(hosts: list[bytes], minor_version: int) -> bytes:
+    if len(hosts) != 1:
+        if hosts or minor_version:
+            raise Refusal(400, "not exactly one Host")
+        return b""
+    if AUTHORITY.fullmatch(hosts[0]) is None:
+        raise Refusal(400, "malformed Host")
+    return hosts[0]
 
 
 def translate_response(head: ResponseHead) -> Response:
     """Translate a response head. ``upgrade`` stays in a 101 and a 426, where it says something."""
     status, minor_version, received = head
-    fields = _Fields(received)
-    options = fields.options
-    headers = [(b":status", b"%d" % status), *fields.others]
+    special = _Special()
+    others: list[HeaderType] = []
+    for field in received:
+        if field[0] in _SPECIAL_FIELDS:
+            special.take(field, others)
+        else:
+            others.append(field)
+    options = special.options
+    if options and (nominated := special.nominated()):
+        others = [field for field in others if field[0] not in nominated]
+    headers = [(b":status", b"%d" % status), *others]
     if status in {101, 426}:
-        headers += fields.upgrades
+        headers += special.upgrades
     return Response(headers, keep_alive=minor_version > 0 and b"close" not in options)
 
 

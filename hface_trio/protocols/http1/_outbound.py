@@ -1,6 +1,9 @@
 """Checks what the application wants to send and translates it from the form of HTTP/2.
 
-Everything is checked before anything is taken: what these functions return, every engine accepts.
+Everything is checked before anything is taken: what these functions return can be written as it is.
+
+The same few fields make up most of what is ever sent. Those that are short, no secret and of no meaning here are therefore
+remembered, with their line, and looked up instead of checked: a bounded table, emptied when it is full.
 
 Source: RFC 9113 §8.2, §8.3 (the form of HTTP/2); RFC 9110 §5.5, §8.6, §15; RFC 9112 §3.2.
 """
@@ -15,7 +18,6 @@ from ._grammar import (
     AUTHORITY,
     AUTHORITY_WITH_PORT,
     CONNECTION_FIELDS,
-    CONTENT_LENGTH,
     FIELD_NAME,
     FIELD_VALUE,
     METHOD,
@@ -26,24 +28,44 @@ from ._grammar import (
 __all__ = ["OutboundRequest", "OutboundResponse", "check_request", "check_response", "check_trailers"]
 
 _REQUEST_PSEUDO_HEADERS = frozenset({b":method", b":scheme", b":authority", b":path"})
-_RESPONSE_PSEUDO_HEADERS = frozenset({b":status"})
+# Fields that mean something here, and so are looked at each time.
+_SPECIAL_FIELDS = frozenset({b"content-length", b"host", b"te", b"upgrade", b"http2-settings"})
+# What should not stay in memory for longer than it is used.
+_SECRET_FIELDS = frozenset(
+    {
+        b"authentication-info",
+        b"authorization",
+        b"cookie",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"set-cookie",
+        b"www-authenticate",
+    }
+)
+_REMEMBERED_FIELDS = 512
+_REMEMBERED_OCTETS = 128
+_remembered: dict[HeaderType, bytes] = {}
+"""Field lines by field."""
+_LONGEST_LENGTH = 19  # digits that fit every counter
+_STATUSES = {b"%d" % status: status for status in range(100, 600)}
 
 
 class OutboundRequest(NamedTuple):
-    """A request to send."""
+    """A request to send, its fields as lines."""
 
     method: bytes
     target: bytes
-    fields: list[HeaderType]
+    lines: list[bytes]
     content_length: int | None
     upgrades: bool
 
 
 class OutboundResponse(NamedTuple):
-    """A response to send."""
+    """A response to send, its fields as lines."""
 
     status: int
-    fields: list[HeaderType]
+    lines: list[bytes]
     content_length: int | None
     upgrades: bool
 
@@ -54,18 +76,26 @@ def check_request(headers: HeadersType) -> OutboundRequest:
     Raises:
         LocalProtocolError: it cannot be sent.
     """
-    pseudo, fields = _split(headers, _REQUEST_PSEUDO_HEADERS)
-    method = pseudo.get(b":method", b"")
-    if METHOD.fullmatch(method) is None:
-        raise LocalProtocolError(f"request needs a :method that is a token, got {method!r}")
-    host = _request_host(pseudo, fields)
-    target = _request_target(method, host, pseudo)
-    sent: list[HeaderType] = [(b"host", host)]
+    pseudo: dict[bytes, bytes] = {}
+    lines = [b""]  # Host comes first
+    hosts: list[bytes] = []
     options: list[bytes] = []
     content_length: int | None = None
-    for field in fields:
+    for field in headers:
+        line = _remembered.get(field)
+        if line is not None:
+            lines.append(line)
+            continue
         name, value = field
+        if name in _REQUEST_PSEUDO_HEADERS:
+            if name in pseudo or len(lines) > 1 or hosts:
+                raise LocalProtocolError(f"{name!r} is repeated, or behind a field")
+            _check_value(name, value)
+            pseudo[name] = value
+            continue
+        line = _field_line(name, value)
         if name == b"host":
+            hosts.append(value)
             continue
         if name == b"te":
             if value != b"trailers":
@@ -75,17 +105,22 @@ def check_request(headers: HeadersType) -> OutboundRequest:
             options.append(name)
         elif name == b"content-length":
             content_length = _content_length(value, content_length)
-        sent.append(field)
+        lines.append(line)
+    method = pseudo.get(b":method", b"")
+    if METHOD.fullmatch(method) is None:
+        raise LocalProtocolError(f"request needs a :method that is a token, got {method!r}")
+    host = _request_host(pseudo, hosts)
+    target = _request_target(method, host, pseudo)
+    lines[0] = b"host: %b\r\n" % host
     upgrades = b"upgrade" in options
     if options:
-        sent.append((b"connection", b", ".join(dict.fromkeys(options))))
+        lines.append(b"connection: %b\r\n" % b", ".join(dict.fromkeys(options)))
     if method == b"CONNECT" and (content_length is not None or upgrades):
         raise LocalProtocolError("CONNECT takes neither content nor upgrade")
-    return OutboundRequest(method, target, sent, content_length, upgrades)
+    return OutboundRequest(method, target, lines, content_length, upgrades)
 
 
-def _request_host(pseudo: dict[bytes, bytes], fields: list[HeaderType]) -> bytes:
-    hosts = [value for name, value in fields if name == b"host"]
+def _request_host(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> bytes:
     host = pseudo.get(b":authority", hosts[0] if hosts else b"")
     if AUTHORITY.fullmatch(host) is None:
         raise LocalProtocolError(f"malformed authority {host!r}")
@@ -111,24 +146,41 @@ def check_response(headers: HeadersType) -> OutboundResponse:
     Raises:
         LocalProtocolError: it cannot be sent.
     """
-    pseudo, fields = _split(headers, _RESPONSE_PSEUDO_HEADERS)
-    status = pseudo.get(b":status", b"")
-    if len(status) != 3 or not status.isdigit() or not b"100" <= status <= b"599":
-        raise LocalProtocolError(f"response needs a :status from 100 to 599, got {status!r}")
+    status: int | None = None
+    lines: list[bytes] = []
     content_length: int | None = None
     upgrades = False
-    for name, value in fields:
-        if name == b"content-length":
-            content_length = _content_length(value, content_length)
-        elif name == b"upgrade":
-            if status not in {b"101", b"426"}:
-                raise LocalProtocolError("upgrade goes with 101 and 426 only")
-            upgrades = True
-    if status[0] == 0x31 and content_length is not None:
-        raise LocalProtocolError("content-length in a 1xx response")
-    if status == b"101" and not upgrades:
+    for field in headers:
+        line = _remembered.get(field)
+        if line is None:
+            name, value = field
+            if name == b":status":
+                if status is not None or lines:
+                    raise LocalProtocolError(f"{name!r} is repeated, or behind a field")
+                status = _STATUSES.get(value)
+                if status is None:
+                    break
+                continue
+            if name == b"content-length":
+                content_length = _content_length(value, content_length)
+                line = b"content-length: %b\r\n" % value
+            else:
+                line = _field_line(name, value)
+                if name == b"upgrade":
+                    upgrades = True
+        lines.append(line)
+    if status is None:
+        raise LocalProtocolError(
+            f"response needs a :status from 100 to 599, got {dict(headers).get(b':status', b'')!r}"
+        )
+    if upgrades:
+        if status not in {101, 426}:
+            raise LocalProtocolError("upgrade goes with 101 and 426 only")
+    elif status == 101:
         raise LocalProtocolError("a 101 response needs upgrade")
-    return OutboundResponse(int(status), fields, content_length, upgrades)
+    if status < 200 and content_length is not None:
+        raise LocalProtocolError("content-length in a 1xx response")
+    return OutboundResponse(status, lines, content_length, upgrades)
 
 
 def check_trailers(headers: HeadersType) -> list[HeaderType]:
@@ -137,34 +189,37 @@ def check_trailers(headers: HeadersType) -> list[HeaderType]:
     Raises:
         LocalProtocolError: it cannot be sent.
     """
-    _, fields = _split(headers, frozenset())
-    for name, _ in fields:
+    fields: list[HeaderType] = []
+    for name, value in headers:
+        _field_line(name, value)
         if name in TRAILER_FORBIDDEN_FIELDS or name == b"upgrade":
             raise LocalProtocolError(f"{name!r} cannot be a trailer")
+        fields.append((name, value))
     return fields
 
 
-def _split(headers: HeadersType, known: frozenset[bytes]) -> tuple[dict[bytes, bytes], list[HeaderType]]:
-    pseudo: dict[bytes, bytes] = {}
-    fields: list[HeaderType] = []
-    for field in headers:
-        name, value = field
-        if FIELD_VALUE.fullmatch(value) is None:
-            raise LocalProtocolError(f"value of {name!r} cannot be sent: {value!r}")
-        if FIELD_NAME.fullmatch(name) is not None:
-            if name in CONNECTION_FIELDS and name != b"upgrade":
-                raise LocalProtocolError(f"{name!r} is for the connection to set")
-            fields.append((name, value))
-        elif name not in known:
-            raise LocalProtocolError(f"{name!r} is not a lower-case field name")
-        elif fields or name in pseudo:
-            raise LocalProtocolError(f"{name!r} is repeated, or behind a field")
-        else:
-            pseudo[name] = value
-    return pseudo, fields
+def _field_line(name: bytes, value: bytes) -> bytes:
+    """Return the line of a field, which is checked, and remembered where that makes sense."""
+    _check_value(name, value)
+    if FIELD_NAME.fullmatch(name) is None:
+        raise LocalProtocolError(f"{name!r} is not a lower-case field name")
+    line = b"%b: %b\r\n" % (name, value)
+    if name in CONNECTION_FIELDS:
+        if name != b"upgrade":
+            raise LocalProtocolError(f"{name!r} is for the connection to set")
+    elif len(line) <= _REMEMBERED_OCTETS and name not in _SPECIAL_FIELDS and name not in _SECRET_FIELDS:
+        if len(_remembered) >= _REMEMBERED_FIELDS:
+            _remembered.clear()
+        _remembered[name, value] = line
+    return line
+
+
+def _check_value(name: bytes, value: bytes) -> None:
+    if FIELD_VALUE.fullmatch(value) is None:
+        raise LocalProtocolError(f"value of {name!r} cannot be sent: {value!r}")
 
 
 def _content_length(value: bytes, earlier: int | None) -> int:
-    if earlier is not None or CONTENT_LENGTH.fullmatch(value) is None:
+    if earlier is not None or not value.isdigit() or len(value) > _LONGEST_LENGTH:
         raise LocalProtocolError(f"content-length is malformed or repeated: {value!r}")
     return int(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .._interfaces import Buffer, OutputEnd
 
 __all__ = ["OutputQueue"]
@@ -32,12 +34,19 @@ class OutputQueue:
         self._buffers.append(buffer)
         self.octets += len(buffer)
 
+    def write_all(self, buffers: Iterable[Buffer]) -> None:
+        """Queue some buffers."""
+        for buffer in buffers:
+            self.write(buffer)
+
     def take(self) -> list[Buffer]:
         """Empty the queue."""
         taken = self._buffers
-        self._buffers = []
-        self.octets = 0
-        return taken
+        if taken:
+            self._buffers = []
+            self.octets = 0
+            return taken
+        return []
 
     def finish(self, end: OutputEnd) -> None:
         """End the output, unless it has ended as finally before. To abort drops what is queued."""

@@ -14,7 +14,8 @@ from ._codec import ServerCodec
 from ._exchange import Exchange
 from ._framing import Framing, message_framing
 from ._front import trailer_scanner
-from ._inbound import translate_request
+from ._inbound import RequestFields, request_section
+from ._recent import remember
 from ._refusal import Refusal
 
 __all__ = ["ends_with_its_head", "open_exchange"]
@@ -36,25 +37,28 @@ def open_exchange(
     framing = message_framing(head, _minor_version(head))
     if not isinstance(framing, Framing) and framing > limits.request_body_octets:
         raise Refusal(413, f"body of more than {limits.request_body_octets} octets")
-    parsed = codec.receive_head(head)
-    request = translate_request(parsed, secure)
+    method, target, minor_version, received = codec.receive_head(head, chunked=framing is Framing.CHUNKED)
+    fields = RequestFields(received, minor_version)
+    headers = request_section(method, target, fields, secure=secure)
     framer: BodyFramer | None = None
     if framing is Framing.CHUNKED:
         trailers = trailer_scanner(limits.header_section_octets, limits.header_fields)
         framer = ChunkedFramer(trailers, limits.request_body_octets, limits.chunk_overhead_octets)
     elif framing is not Framing.UNDECLARED and framing:
         framer = LengthFramer(framing)
-    connect = request.method == b"CONNECT"
+    elif framing is Framing.UNDECLARED:
+        remember(head, received, fields)
+    connect = method == b"CONNECT"
     if connect and framer is not None:
         raise Refusal(400, "CONNECT with content")
-    exchange = Exchange(stream_id, request.method, request.keep_alive)
-    exchange.http10 = not parsed.minor_version
-    exchange.final = exchange.http10 or not request.keep_alive
-    exchange.upgrades = request.upgrades
+    exchange = Exchange(stream_id, method, fields.keep_alive)
+    exchange.http10 = not minor_version
+    exchange.final = exchange.http10 or not fields.keep_alive
+    exchange.upgrades = fields.upgrades
     exchange.received = framer is None
-    exchange.awaits_continue = request.expects_continue and framer is not None
+    exchange.awaits_continue = fields.expects_continue and framer is not None
     # what follows a CONNECT is not known to be nothing before it is answered
-    return exchange, framer, HeadersReceived(stream_id, request.headers, framer is None and not connect)
+    return exchange, framer, HeadersReceived(stream_id, headers, framer is None and not connect)
 
 
 def ends_with_its_head(head: bytes) -> bool:

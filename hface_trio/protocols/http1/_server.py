@@ -13,19 +13,32 @@ Source: RFC 9112 §9.3 (persistence), §9.6 (tear-down), RFC 9110 §7.8 (upgrade
 from __future__ import annotations
 
 from ...errors import LocalProtocolError
-from ...events import StreamResetReceived, StreamResetSent
+from ...events import HeadersReceived, StreamResetReceived, StreamResetSent
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
-from .._interfaces import Buffer, OutputEnd
+from .._interfaces import OutputEnd
 from ._answers import error_answer
 from ._codec import ServerCodec
 from ._connection import HTTP1Connection
 from ._deadlines import Deadlines
-from ._exchange import Exchange, Receiving, Sending
+from ._exchange import (
+    RECEIVING_BLOCKED,
+    RECEIVING_BODY,
+    RECEIVING_HEAD,
+    RECEIVING_IDLE,
+    RECEIVING_OVER,
+    RECEIVING_TUNNEL,
+    SENDING_BODY,
+    SENDING_ENDED,
+    SENDING_HEAD,
+    Exchange,
+)
+from ._format import response_head
 from ._front import request_scanner
-from ._grammar import reason_phrase
 from ._h11 import H11ServerCodec
+from ._inbound import request_section
 from ._outbound import OutboundResponse, check_response
+from ._recent import find_recent
 from ._refusal import Refusal
 from ._request import ends_with_its_head, open_exchange
 from ._response import frame_response
@@ -45,7 +58,7 @@ class HTTP1Server(HTTP1Connection):
         timeouts: bounds on how long it takes.
     """
 
-    _after_message = Receiving.BLOCKED
+    _after_message = RECEIVING_BLOCKED
 
     def __init__(self, codec: ServerCodec, *, secure: bool, limits: Limits, timeouts: Timeouts) -> None:
         # up to twice the limit a head is read on, so that its answer is clear and the connection may live
@@ -56,7 +69,6 @@ class HTTP1Server(HTTP1Connection):
         self._deadlines = Deadlines(timeouts)
         self._empty_lines_left = _LEADING_EMPTY_LINES
         self._drain_left = 0.0
-        self._unasked_octets = 0
 
     def is_available(self) -> bool:
         return False
@@ -81,19 +93,19 @@ class HTTP1Server(HTTP1Connection):
     # Time
 
     def clock(self, now: float) -> None:
-        if self._deadlines.clock(now) and self._receiving is not Receiving.OVER:
+        if self._deadlines.clock(now) and self._receiving is not RECEIVING_OVER:
             self._deadline_passed()
 
     def get_timer(self) -> float | None:
-        return None if self._receiving is Receiving.OVER else self._deadlines.next
+        return None if self._receiving is RECEIVING_OVER else self._deadlines.next
 
     def _deadline_passed(self) -> None:
         if self._deadlines.grace_is_over:
             self._client_gone(0, "client ended its side")
-        elif self._receiving is Receiving.HEAD:
+        elif self._receiving is RECEIVING_HEAD:
             self._output.write(error_answer(408, head_request=False, close=True))
             self._terminate(408, "request head not complete in time", OutputEnd.CLOSED)
-        elif self._receiving is Receiving.IDLE:
+        elif self._receiving is RECEIVING_IDLE:
             self._terminate(0, "idle", OutputEnd.CLOSED)
         else:
             self._terminate(0, "unread request body not complete in time", OutputEnd.CLOSED)
@@ -101,11 +113,11 @@ class HTTP1Server(HTTP1Connection):
     # Input
 
     def eof_received(self) -> None:
-        if self._receiving is Receiving.OVER or self._input_ended:
+        if self._receiving is RECEIVING_OVER or self._input_ended:
             return
         self._input_ended = True
         exchange = self._exchange
-        if exchange is not None and exchange.sending is not Sending.ENDED and not exchange.tunnel:
+        if exchange is not None and exchange.sending is not SENDING_ENDED and not exchange.tunnel:
             if not exchange.final:
                 if exchange.received:
                     self._client_gone(0, "client ended its side")
@@ -120,28 +132,34 @@ class HTTP1Server(HTTP1Connection):
         end = OutputEnd.CLOSED
         if exchange is not None and self._is_open(exchange):
             self._events.append(StreamResetReceived(exchange.stream_id, error_code))
-            end = OutputEnd.ABORTED if exchange.sending is Sending.BODY else OutputEnd.CLOSED
+            end = OutputEnd.ABORTED if exchange.sending is SENDING_BODY else OutputEnd.CLOSED
         self._terminate(error_code, message, end)
 
     def _input_exhausted(self) -> None:
         receiving, exchange = self._receiving, self._exchange
-        if receiving is Receiving.IDLE:
+        if receiving is RECEIVING_IDLE:
             self._terminate(0, None, OutputEnd.CLOSED)
-        elif receiving is Receiving.HEAD:
+        elif receiving is RECEIVING_HEAD:
             self._terminate(400, "connection ended inside a request head", OutputEnd.CLOSED)
-        elif receiving is Receiving.BODY and self._framer is not None:
+        elif receiving is RECEIVING_BODY and self._framer is not None:
             if not (self._framer.wants_credit and self._buffer):
                 self._client_gone(400, "connection ended inside a request body")
-        elif receiving is Receiving.TUNNEL and exchange is not None:
+        elif receiving is RECEIVING_TUNNEL and exchange is not None:
             self._tunnel_ended_by_peer(exchange)
 
     def _receive_head(self, source: bytes | bytearray, start: int) -> int:
-        if self._receiving is Receiving.IDLE and source[start] == 0x0D and self._empty_lines_left:
+        if self._receiving is RECEIVING_IDLE and source[start] == 0x0D and self._empty_lines_left:
             return self._skip_empty_line(source, start)
+        if (
+            isinstance(source, bytes)
+            and self._receiving is RECEIVING_IDLE
+            and (end := self._receive_recent(source, start))
+        ):
+            return end
         end = self._scanner.scan(source, start)
         if end < 0:
-            if self._receiving is Receiving.IDLE:
-                self._receiving = Receiving.HEAD
+            if self._receiving is RECEIVING_IDLE:
+                self._receiving = RECEIVING_HEAD
                 self._deadlines.head_began()
             return start
         head = bytes(source[start:end])
@@ -150,6 +168,25 @@ class HTTP1Server(HTTP1Connection):
             self._answer_large_head(head)
         else:
             self._request_received(head)
+        return end
+
+    def _receive_recent(self, source: bytes, start: int) -> int:
+        """Take a request whose fields were met before; return where its head ends, or 0 when it needs a closer look."""
+        recent, limits = find_recent(source, start), self._limits
+        if recent is None:
+            return 0
+        end, method, target, fields = recent
+        if end - start > limits.header_section_octets or fields.number > limits.header_fields or method == b"CONNECT":
+            return 0
+        headers = request_section(method, target, fields, secure=self._secure)
+        exchange = self._exchange = Exchange(self._next_stream_id, method, fields.keep_alive)
+        exchange.final = not fields.keep_alive
+        exchange.upgrades = fields.upgrades
+        exchange.received = True
+        self._next_stream_id += 2
+        self._deadlines.request_received()
+        self._receiving = RECEIVING_BLOCKED
+        self._events.append(HeadersReceived(exchange.stream_id, headers, True))
         return end
 
     def _skip_empty_line(self, source: bytes | bytearray, start: int) -> int:
@@ -168,7 +205,7 @@ class HTTP1Server(HTTP1Connection):
         self._exchange = exchange
         self._next_stream_id += 2
         self._deadlines.request_received()
-        self._receiving = Receiving.BLOCKED if exchange.received else Receiving.BODY
+        self._receiving = RECEIVING_BLOCKED if exchange.received else RECEIVING_BODY
         self._events.append(event)
 
     def _answer_large_head(self, head: bytes) -> None:
@@ -177,10 +214,9 @@ class HTTP1Server(HTTP1Connection):
             raise Refusal(431, "request head over its limit")
         answer = error_answer(431, head_request=head.startswith(b"HEAD "), close=self._closing)
         self._output.write(answer)
-        self._unasked_octets += len(answer)
         if self._closing:
             self._terminate(0, None, OutputEnd.CLOSED)
-        elif self._unasked_octets > self._limits.control_output_octets:
+        elif self._output.octets > self._limits.control_output_octets:
             self._terminate(431, "answers to large request heads are not read", OutputEnd.ABORTED)
         else:
             self._await_request()
@@ -188,33 +224,29 @@ class HTTP1Server(HTTP1Connection):
     def _refuse(self, refusal: Refusal) -> None:
         exchange = self._exchange
         end = OutputEnd.CLOSED
-        if exchange is None or exchange.sending is Sending.HEAD:
+        if exchange is None or exchange.sending is SENDING_HEAD:
             head_request = exchange is not None and exchange.method == b"HEAD"
             self._output.write(error_answer(refusal.status, head_request=head_request, close=True))
-        elif exchange.sending is Sending.BODY:
+        elif exchange.sending is SENDING_BODY:
             end = OutputEnd.ABORTED
         if exchange is not None and self._is_open(exchange):
             self._events.append(StreamResetSent(exchange.stream_id, refusal.status))
         self._terminate(refusal.status, refusal.message, end)
 
     def _is_open(self, exchange: Exchange) -> bool:
-        return exchange.sending is not Sending.ENDED or not (exchange.received or exchange.discarded)
+        return exchange.sending is not SENDING_ENDED or not (exchange.received or exchange.discarded)
 
     # Output
-
-    def buffers_to_send(self) -> list[Buffer]:
-        self._unasked_octets = 0
-        return super().buffers_to_send()
 
     def submit_continue(self, stream_id: int) -> None:
         """Tell the client to send the body that it holds back. Does nothing when it holds none back."""
         exchange = self._exchange
         if exchange is not None and exchange.stream_id == stream_id and exchange.awaits_continue:
             exchange.awaits_continue = False
-            self._output.write(self._codec.send_informational(100, reason_phrase(100), []))
+            self._output.write(response_head(100, ()))
 
     def submit_informational(self, stream_id: int, headers: HeadersType) -> None:
-        exchange = self._sending_exchange(stream_id, Sending.HEAD)
+        exchange = self._sending_exchange(stream_id, SENDING_HEAD)
         response = check_response(headers)
         status = response.status
         if status >= 200 or status == 101:
@@ -223,10 +255,10 @@ class HTTP1Server(HTTP1Connection):
             return  # RFC 9110 §15.2: a client of HTTP/1.0 cannot be sent any
         if status == 100:
             exchange.awaits_continue = False
-        self._output.write(self._codec.send_informational(status, reason_phrase(status), response.fields))
+        self._output.write(response_head(status, response.lines))
 
     def submit_headers(self, stream_id: int, headers: HeadersType, end_stream: bool = False) -> None:
-        exchange = self._sending_exchange(stream_id, Sending.HEAD)
+        exchange = self._sending_exchange(stream_id, SENDING_HEAD)
         response = check_response(headers)
         status = response.status
         if status == 101:
@@ -236,11 +268,11 @@ class HTTP1Server(HTTP1Connection):
         elif exchange.method == b"CONNECT" and status < 300:
             if response.content_length is not None:
                 raise LocalProtocolError("content-length in a 2xx response to CONNECT", stream_id=stream_id)
-            self._output.write(self._codec.send_response(status, reason_phrase(status), response.fields))
+            self._output.write(response_head(status, response.lines))
             self._open_tunnel(exchange)
         else:
-            fields = frame_response(exchange, response, end_stream=end_stream, closing=self._closing)
-            self._output.write(self._codec.send_response(status, reason_phrase(status), fields))
+            lines = frame_response(exchange, response, end_stream=end_stream, closing=self._closing)
+            self._output.write(response_head(status, lines))
         if end_stream:
             self._end_sending(exchange, [])
         elif exchange.tunnel:
@@ -251,27 +283,25 @@ class HTTP1Server(HTTP1Connection):
             raise LocalProtocolError("101 without a request to upgrade", stream_id=exchange.stream_id)
         if not exchange.received:
             raise LocalProtocolError("101 before the request is complete", stream_id=exchange.stream_id)
-        fields = [*response.fields, (b"connection", b"upgrade")]
-        self._output.write(self._codec.send_informational(101, reason_phrase(101), fields))
+        self._output.write(response_head(101, (*response.lines, b"connection: upgrade\r\n")))
         self._open_tunnel(exchange)
 
     def _open_tunnel(self, exchange: Exchange) -> None:
-        exchange.sending = Sending.BODY
+        exchange.sending = SENDING_BODY
         exchange.tunnel = True
         exchange.received = False
         self._deadlines.tunnel_opened()
-        self._receiving = Receiving.TUNNEL
+        self._receiving = RECEIVING_TUNNEL
 
     def _progress(self) -> None:
         exchange = self._exchange
-        if exchange is None or exchange.sending is not Sending.ENDED:
+        if exchange is None or exchange.sending is not SENDING_ENDED:
             return
         closing = exchange.tunnel or self._closing or not exchange.keep_alive
         if exchange.received or exchange.discarded:
             if closing:
                 self._terminate(0, None, OutputEnd.CLOSED)
             elif exchange.received:
-                self._codec.start_next_cycle()
                 self._exchange = None
                 self._await_request()
             elif not exchange.draining:
@@ -281,7 +311,7 @@ class HTTP1Server(HTTP1Connection):
             self._output.finish(OutputEnd.HALF_CLOSED)
 
     def _await_request(self) -> None:
-        self._receiving = Receiving.IDLE
+        self._receiving = RECEIVING_IDLE
         self._empty_lines_left = _LEADING_EMPTY_LINES
         self._deadlines.await_request()
 
@@ -320,11 +350,11 @@ class HTTP1Server(HTTP1Connection):
 
     def submit_goaway(self) -> None:
         self._closing = True
-        if self._receiving is Receiving.IDLE and not self._buffer:
+        if self._receiving is RECEIVING_IDLE and not self._buffer:
             self._terminate(0, None, OutputEnd.CLOSED)
 
     def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
-        if self._receiving is Receiving.OVER:
+        if self._receiving is RECEIVING_OVER:
             return
         exchange = self._exchange
         if exchange is None or self._has_responded(exchange):
@@ -334,12 +364,12 @@ class HTTP1Server(HTTP1Connection):
 
     @staticmethod
     def _has_responded(exchange: Exchange) -> bool:
-        return exchange.sending is Sending.ENDED and not exchange.tunnel
+        return exchange.sending is SENDING_ENDED and not exchange.tunnel
 
     def _cut_off(self, exchange: Exchange, error_code: int, message: str | None) -> None:
         """End an exchange before its response is complete."""
         end = OutputEnd.ABORTED
-        if exchange.sending is Sending.HEAD:
+        if exchange.sending is SENDING_HEAD:
             end = OutputEnd.CLOSED
             if 400 <= error_code <= 599:
                 head_request = exchange.method == b"HEAD"

@@ -8,8 +8,18 @@ from hypothesis import HealthCheck, settings
 
 from hface_trio.events import ConnectionTerminated, DataReceived, Event, HeadersReceived, StreamEvent
 from hface_trio.limits import Limits, Timeouts
-from hface_trio.protocols import HTTPOverTCPProtocol
-from hface_trio.protocols.http1 import H11ClientProtocol, H11ServerProtocol
+from hface_trio.protocols import HTTPOverTCPProtocol, protocol_registry
+from hface_trio.protocols.http1._client import HTTP1Client
+from hface_trio.protocols.http1._server import HTTP1Server
+
+ENGINES = ("h11", "httptools")
+
+
+class Engine:
+    """The engine of what ``server`` and ``client`` make: each test of this directory runs on every one."""
+
+    name = ENGINES[0]
+
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = [(b":status", b"200")]
@@ -33,16 +43,19 @@ def request(method: bytes, **pseudo: bytes) -> list[tuple[bytes, bytes]]:
     return list(section.items())
 
 
-def server(*, secure: bool = False, timeouts: Timeouts | None = None, **limits: Any) -> H11ServerProtocol:
+def server(*, secure: bool = False, timeouts: Timeouts | None = None, **limits: Any) -> HTTP1Server:
     """Make a server whose clock stands at 0."""
-    protocol = H11ServerProtocol(secure=secure, limits=Limits(**limits), timeouts=timeouts or Timeouts())
+    make = protocol_registry.http1_servers.load(Engine.name)
+    protocol: HTTP1Server = make(secure=secure, limits=Limits(**limits), timeouts=timeouts or Timeouts())
     protocol.clock(0)
     return protocol
 
 
-def client(**limits: Any) -> H11ClientProtocol:
+def client(**limits: Any) -> HTTP1Client:
     """Make a client."""
-    return H11ClientProtocol(secure=False, limits=Limits(**limits))
+    make = protocol_registry.http1_clients.load(Engine.name)
+    protocol: HTTP1Client = make(secure=False, limits=Limits(**limits), timeouts=Timeouts())
+    return protocol
 
 
 def events(protocol: HTTPOverTCPProtocol) -> list[Event]:
@@ -64,13 +77,13 @@ def received(data: bytes, **limits: Any) -> list[Event]:
     return feed(server(**limits), data)
 
 
-def opened(protocol: H11ServerProtocol, data: bytes = GET) -> int:
+def opened(protocol: HTTP1Server, data: bytes = GET) -> int:
     """Feed a request and return its stream."""
     head = next(event for event in feed(protocol, data) if isinstance(event, HeadersReceived))
     return head.stream_id
 
 
-def fetching(protocol: H11ClientProtocol, method: bytes = b"GET", **pseudo: bytes) -> int:
+def fetching(protocol: HTTP1Client, method: bytes = b"GET", **pseudo: bytes) -> int:
     """Send a whole request and return its stream."""
     stream_id = protocol.get_available_stream_id()
     protocol.submit_headers(stream_id, request(method, **pseudo), end_stream=True)

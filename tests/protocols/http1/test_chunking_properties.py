@@ -18,7 +18,8 @@ from hface_trio.events import (
     TrailersReceived,
 )
 from hface_trio.protocols import HTTPOverTCPProtocol
-from hface_trio.protocols.http1 import H11ClientProtocol, H11ServerProtocol
+from hface_trio.protocols.http1._client import HTTP1Client
+from hface_trio.protocols.http1._server import HTTP1Server
 
 from .drive import OK, client, examples, joined, request, server
 
@@ -73,7 +74,7 @@ def _request(method: bytes, target: bytes, fields: list[bytes], body: tuple[byte
     return head + b"".join(field + b"\r\n" for field in fields) + body[0] + b"\r\n" + body[1]
 
 
-_REQUESTS = st.lists(
+REQUESTS = st.lists(
     st.builds(
         _request,
         _METHODS,
@@ -92,37 +93,37 @@ def _response(status: int, fields: list[bytes], body: tuple[bytes, bytes]) -> by
     return head + b"".join(field + b"\r\n" for field in fields) + body[0] + b"\r\n" + body[1]
 
 
-_RESPONSES = st.lists(
+RESPONSES = st.lists(
     st.builds(_response, st.sampled_from([100, 101, 103, 200, 204, 304, 426]), st.lists(_FIELDS, max_size=2), _BODY),
     min_size=1,
     max_size=3,
 ).map(b"".join)
 
 
-def _mutate(octets: bytes, edits: list[tuple[int, bytes]]) -> bytes:
+def mutate(octets: bytes, edits: list[tuple[int, bytes]]) -> bytes:
     for edit, replacement in edits:
         position = edit % (len(octets) + 1)
         octets = octets[:position] + replacement + octets[position + 1 :]
     return octets
 
 
-_EDITS = st.lists(
+EDITS = st.lists(
     st.tuples(
         st.integers(0, 2000), st.sampled_from([b"", b"\r", b"\n", b"\0", b" ", b":", b"0", b"g", b"\r\n", b"\xff"])
     ),
     max_size=2,
 )
-_CUTS = st.lists(st.integers(1, 40), max_size=60)
+CUTS = st.lists(st.integers(1, 40), max_size=60)
 
 
 # What they mean
 
 
-class _Server:
+class Server:
     """Answers every request at once when it is complete, and takes all data at once."""
 
     def __init__(self) -> None:
-        self.protocol: H11ServerProtocol = server(**_LIMITS)
+        self.protocol: HTTP1Server = server(**_LIMITS)
         self.events: list[Event] = []
 
     def react(self, event: Event) -> None:
@@ -141,11 +142,11 @@ class _Server:
         )
 
 
-class _Client:
+class Client:
     """Sends one request: a second one would meet more or less of the octets, depending on when it is sent."""
 
     def __init__(self, method: bytes) -> None:
-        self.protocol: H11ClientProtocol = client(**_LIMITS)
+        self.protocol: HTTP1Client = client(**_LIMITS)
         self.events: list[Event] = []
         section = request(method)
         if method == b"CONNECT":
@@ -159,7 +160,7 @@ class _Client:
             self.protocol.acknowledge(event.stream_id, len(event.data))
 
 
-def _run(side: Any, octets: bytes, cuts: list[int]) -> list[Event]:
+def run(side: Any, octets: bytes, cuts: list[int]) -> list[Event]:
     protocol: HTTPOverTCPProtocol = side.protocol
     position = 0
     while position < len(octets):
@@ -178,15 +179,15 @@ def _failure(taken: list[Event]) -> tuple[Event, ...]:
 
 
 def _check(make: Callable[[], Any], octets: bytes, cuts: list[int]) -> None:
-    whole = _run(make(), octets, [])
-    cut = _run(make(), octets, list(cuts))
+    whole = run(make(), octets, [])
+    cut = run(make(), octets, list(cuts))
     assert cut == whole
-    assert _run(make(), octets, [1] * len(octets)) == whole
+    assert run(make(), octets, [1] * len(octets)) == whole
     failure = _failure(whole)
     if failure:
         shortest = _shortest_failing(make, octets)
-        assert _failure(_run(make(), octets[:shortest], list(cuts))) == failure
-        assert not _failure(_run(make(), octets[: shortest - 1], list(cuts)))
+        assert _failure(run(make(), octets[:shortest], list(cuts))) == failure
+        assert not _failure(run(make(), octets[: shortest - 1], list(cuts)))
 
 
 def _shortest_failing(make: Callable[[], Any], octets: bytes) -> int:
@@ -194,7 +195,7 @@ def _shortest_failing(make: Callable[[], Any], octets: bytes) -> int:
     low, high = 0, len(octets)  # a prefix of a failing stream fails from some length on
     while high - low > 1:
         middle = (low + high) // 2
-        if _failure(_run(make(), octets[:middle], [])):
+        if _failure(run(make(), octets[:middle], [])):
             high = middle
         else:
             low = middle
@@ -202,32 +203,32 @@ def _shortest_failing(make: Callable[[], Any], octets: bytes) -> int:
 
 
 @examples(250)
-@given(_REQUESTS, _EDITS, _CUTS)
+@given(REQUESTS, EDITS, CUTS)
 @example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3, [], [1] * 60)
 @example(b"GET /" + b"x" * 400, [], [7] * 60)
 def test_chunking_of_requests_changes_nothing(octets: bytes, edits: list[tuple[int, bytes]], cuts: list[int]) -> None:
-    _check(_Server, _mutate(octets, edits), cuts)
+    _check(Server, mutate(octets, edits), cuts)
 
 
 @examples(250)
-@given(_RESPONSES, _EDITS, _CUTS, st.sampled_from([b"GET", b"HEAD", b"CONNECT"]))
+@given(RESPONSES, EDITS, CUTS, st.sampled_from([b"GET", b"HEAD", b"CONNECT"]))
 def test_chunking_of_responses_changes_nothing(
     octets: bytes, edits: list[tuple[int, bytes]], cuts: list[int], method: bytes
 ) -> None:
-    _check(lambda: _Client(method), _mutate(octets, edits), cuts)
+    _check(lambda: Client(method), mutate(octets, edits), cuts)
 
 
 @examples(100)
-@given(st.binary(max_size=80), _CUTS)
+@given(st.binary(max_size=80), CUTS)
 def test_chunking_of_garbage_changes_nothing(octets: bytes, cuts: list[int]) -> None:
-    _check(_Server, octets, cuts)
+    _check(Server, octets, cuts)
 
 
 def test_a_failing_stream_stays_failed() -> None:
-    side = _Server()
-    taken = _run(side, b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", [])
+    side = Server()
+    taken = run(side, b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", [])
     assert isinstance(taken[-1], ConnectionTerminated)
-    assert _run(side, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", []) == taken
+    assert run(side, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", []) == taken
     try:
         side.protocol.submit_headers(1, OK)
     except LocalProtocolError:

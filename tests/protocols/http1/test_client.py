@@ -16,7 +16,7 @@ from hface_trio.events import (
     TrailersReceived,
 )
 from hface_trio.protocols import OutputEnd
-from hface_trio.protocols.http1 import H11ClientProtocol
+from hface_trio.protocols.http1._client import HTTP1Client
 
 from .drive import REQUEST, body, client, events, feed, fetching, request
 
@@ -354,7 +354,7 @@ def test_a_response_that_closes_expires_the_connection_with_its_head(octets: byt
     assert protocol.output_end is OutputEnd.CLOSED
 
 
-def uploading(protocol: H11ClientProtocol) -> None:
+def uploading(protocol: HTTP1Client) -> None:
     protocol.submit_headers(1, request(b"POST"))
     protocol.submit_data(1, b"some")
     protocol.bytes_to_send()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hface_trio.events import ConnectionTerminated, DataReceived
-from hface_trio.protocols.http1 import H11ServerProtocol
+from hface_trio.protocols.http1._server import HTTP1Server
 
 from .drive import GET, OK, body, client, events, examples, feed, fetching, opened, post, server
 
@@ -155,7 +155,7 @@ def test_every_body_arrives_whole_whatever_the_window(
     assert _receive(protocol, wire, sizes, window) == data
 
 
-def _receive(protocol: H11ServerProtocol, wire: bytes, sizes: list[int], window: int) -> bytes:
+def _receive(protocol: HTTP1Server, wire: bytes, sizes: list[int], window: int) -> bytes:
     received, unacknowledged, turn = b"", 0, 0
     while wire or unacknowledged:
         step = min(sizes[turn % len(sizes)], protocol.receive_capacity(), len(wire))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hface_trio.errors import LocalProtocolError
@@ -9,27 +11,34 @@ from hface_trio.limits import Limits
 from hface_trio.protocols.http1 import (
     BodyReceived,
     ConnectionClosed,
+    H1HttpToolsProtocol,
     H1Protocol,
     ProtocolHandler,
     RequestReceived,
     Upgraded,
 )
 
-from .drive import GET, post
+from .drive import GET, Engine, post
 
 ONE = [RequestReceived(b"GET", b"/", ((b"host", b"a"),), "1.1"), BodyReceived(b"", more=False)]
+_HANDLERS = {"h11": H1Protocol, "httptools": H1HttpToolsProtocol}
+
+
+def make(**options: Any) -> H1Protocol:
+    """Make a handler on the engine that the tests run on."""
+    return _HANDLERS[Engine.name](**options)
 
 
 def test_it_is_a_protocol_handler() -> None:
-    assert isinstance(H1Protocol(), ProtocolHandler)
+    assert isinstance(make(), ProtocolHandler)
 
 
 def test_a_request_without_body_is_a_head_and_an_empty_body() -> None:
-    assert H1Protocol().receive_data(GET) == ONE
+    assert make().receive_data(GET) == ONE
 
 
 def test_a_request_with_a_body() -> None:
-    handler = H1Protocol()
+    handler = make()
     taken = handler.receive_data(post(b"Content-Length: 4", b"A: b", body=b"ab"))
     fields = ((b"host", b"a"), (b"content-length", b"4"), (b"a", b"b"))
     assert taken == [RequestReceived(b"POST", b"/", fields, "1.1"), BodyReceived(b"ab", more=True)]
@@ -37,23 +46,23 @@ def test_a_request_with_a_body() -> None:
 
 
 def test_trailers_end_the_body() -> None:
-    taken = H1Protocol().receive_data(post(b"Transfer-Encoding: chunked", body=b"1\r\nx\r\n0\r\nA: b\r\n\r\n"))
+    taken = make().receive_data(post(b"Transfer-Encoding: chunked", body=b"1\r\nx\r\n0\r\nA: b\r\n\r\n"))
     assert taken[1:] == [BodyReceived(b"x", more=True), BodyReceived(b"", more=False)]
 
 
 def test_a_long_body_needs_no_credit() -> None:
-    handler = H1Protocol(limits=Limits(stream_window_octets=4))
+    handler = make(limits=Limits(stream_window_octets=4))
     taken = handler.receive_data(post(b"Content-Length: 10", body=b"0123456789"))
     assert b"".join(event.data for event in taken if isinstance(event, BodyReceived)) == b"0123456789"
     assert taken[-1] == BodyReceived(b"89", more=False)
 
 
 def test_an_old_client_is_told_apart() -> None:
-    assert H1Protocol().receive_data(b"GET / HTTP/1.0\r\n\r\n")[0] == RequestReceived(b"GET", b"/", (), "1.0")
+    assert make().receive_data(b"GET / HTTP/1.0\r\n\r\n")[0] == RequestReceived(b"GET", b"/", (), "1.0")
 
 
 def test_a_response_in_pieces() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(GET)
     assert handler.send_response(200, [(b"content-length", b"3")]) == b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n"
     assert handler.send_body(b"ab", more=True) == b"ab"
@@ -61,21 +70,21 @@ def test_a_response_in_pieces() -> None:
 
 
 def test_an_interim_response_comes_first() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(GET)
     assert handler.send_response(103, []) == b"HTTP/1.1 103 Early Hints\r\n\r\n"
     assert handler.send_response(200, []).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_a_large_body_is_one_call() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(GET)
     handler.send_response(200, [(b"content-length", b"1000000")])
     assert handler.send_body(bytes(1_000_000)) == bytes(1_000_000)
 
 
 def test_a_pipelined_request_waits_for_the_next_cycle() -> None:
-    handler = H1Protocol()
+    handler = make()
     assert handler.receive_data(GET + GET) == ONE
     handler.send_response(204, [])
     handler.send_body(b"")
@@ -85,7 +94,7 @@ def test_a_pipelined_request_waits_for_the_next_cycle() -> None:
 
 
 def test_the_next_request_comes_with_the_next_octets() -> None:
-    handler = H1Protocol()
+    handler = make()
     for _ in range(3):
         assert handler.receive_data(GET) == ONE
         handler.send_response(204, [])
@@ -94,7 +103,7 @@ def test_the_next_request_comes_with_the_next_octets() -> None:
 
 
 def test_a_body_that_nobody_reads_is_dropped_with_the_next_cycle() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(post(b"Content-Length: 4"))
     handler.send_response(204, [])
     handler.send_body(b"")
@@ -104,7 +113,7 @@ def test_a_body_that_nobody_reads_is_dropped_with_the_next_cycle() -> None:
 
 
 def test_a_client_that_leaves_inside_its_body_is_told_behind_the_response_too() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(post(b"Content-Length: 4"))
     handler.send_response(204, [])
     handler.send_body(b"")
@@ -112,7 +121,7 @@ def test_a_client_that_leaves_inside_its_body_is_told_behind_the_response_too() 
 
 
 def test_a_new_cycle_waits_for_the_response() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(GET)
     handler.send_response(200, [])
     with pytest.raises(LocalProtocolError):
@@ -121,26 +130,26 @@ def test_a_new_cycle_waits_for_the_response() -> None:
 
 def test_a_response_that_is_not_due_is_refused() -> None:
     with pytest.raises(LocalProtocolError):
-        H1Protocol().send_response(200, [])
-    handler = H1Protocol()
+        make().send_response(200, [])
+    handler = make()
     handler.receive_data(GET)
     with pytest.raises(LocalProtocolError):
         handler.send_body(b"x")
 
 
 def test_the_end_of_the_client_is_told() -> None:
-    handler = H1Protocol()
+    handler = make()
     assert handler.receive_data(b"") == [ConnectionClosed("connection ended")]
 
 
 def test_the_end_of_the_client_inside_a_request_is_told() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(post(b"Content-Length: 5"))
     assert handler.receive_data(b"") == [ConnectionClosed("connection ended inside a request body")]
 
 
 def test_the_end_behind_a_last_response_is_told_with_the_next_cycle() -> None:
-    handler = H1Protocol()
+    handler = make()
     handler.receive_data(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert b"close" in handler.send_response(204, [])
     handler.send_body(b"")
@@ -150,13 +159,13 @@ def test_the_end_behind_a_last_response_is_told_with_the_next_cycle() -> None:
 
 
 def test_a_malformed_request_is_told_and_answered() -> None:
-    handler = H1Protocol()
+    handler = make()
     assert handler.receive_data(b"bad\r\n") == [ConnectionClosed("malformed start line")]
     assert handler.data_to_send().startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 def test_an_upgrade_is_told_once_it_is_agreed() -> None:
-    handler = H1Protocol()
+    handler = make()
     octets = GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
     assert handler.receive_data(octets + b"raw") == [
         RequestReceived(b"GET", b"/", ((b"host", b"a"), (b"upgrade", b"websocket")), "1.1"),
@@ -168,7 +177,7 @@ def test_an_upgrade_is_told_once_it_is_agreed() -> None:
 
 
 def test_a_tunnel_is_told_once_it_is_agreed() -> None:
-    handler = H1Protocol()
+    handler = make()
     assert handler.receive_data(b"CONNECT a:1 HTTP/1.1\r\nHost: b\r\n\r\n") == [
         RequestReceived(b"CONNECT", b"a:1", ((b"host", b"a:1"),), "1.1")
     ]

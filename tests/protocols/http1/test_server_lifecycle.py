@@ -15,21 +15,21 @@ from hface_trio.events import (
     StreamResetReceived,
 )
 from hface_trio.limits import Timeouts
-from hface_trio.protocols import OutputEnd
-from hface_trio.protocols.http1 import H11ServerProtocol
+from hface_trio.protocols import OutputEnd, protocol_registry
+from hface_trio.protocols.http1._server import HTTP1Server
 
-from .drive import GET, OK, body, events, feed, opened, post, server, termination
+from .drive import GET, OK, Engine, body, events, feed, opened, post, server, termination
 
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\n\r\n"
 
 
-def ended(protocol: H11ServerProtocol) -> list[Event]:
+def ended(protocol: HTTP1Server) -> list[Event]:
     protocol.eof_received()
     return events(protocol)
 
 
-def at(protocol: H11ServerProtocol, seconds: float) -> list[Event]:
+def at(protocol: HTTP1Server, seconds: float) -> list[Event]:
     protocol.clock(seconds)
     return events(protocol)
 
@@ -222,7 +222,8 @@ def test_loss_behind_the_end_drops_what_was_not_sent() -> None:
 
 
 def test_there_is_no_timer_before_the_clock_starts() -> None:
-    assert H11ServerProtocol(secure=False).get_timer() is None
+    make = protocol_registry.http1_servers.load(Engine.name)
+    assert make(secure=False).get_timer() is None
 
 
 def test_a_connection_without_a_request_ends_silently() -> None:

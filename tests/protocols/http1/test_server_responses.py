@@ -9,7 +9,7 @@ import pytest
 from hface_trio.errors import LocalProtocolError, SendCapacityError
 from hface_trio.events import HeadersReceived, SendCapacityIncreased
 from hface_trio.protocols import OutputEnd
-from hface_trio.protocols.http1 import H11ServerProtocol
+from hface_trio.protocols.http1._server import HTTP1Server
 
 from .drive import GET, OK, events, feed, opened, post, server
 
@@ -23,7 +23,7 @@ def length(octets: int) -> tuple[bytes, bytes]:
 
 
 def answer(
-    protocol: H11ServerProtocol,
+    protocol: HTTP1Server,
     request: bytes,
     headers: list[tuple[bytes, bytes]],
     *bodies: bytes,
@@ -47,7 +47,7 @@ def test_a_declared_length_is_sent_as_it_is() -> None:
 
 def test_a_body_of_unknown_length_is_chunked() -> None:
     octets = answer(server(), GET, OK, b"he", b"", b"llo")
-    assert octets == b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+    assert octets == b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
 
 
 def test_no_body_is_declared_as_one_of_no_octets() -> None:
@@ -108,7 +108,7 @@ def test_trailers_end_a_chunked_response() -> None:
 def test_a_client_of_http10_gets_a_body_that_ends_with_the_connection() -> None:
     protocol = server()
     octets = answer(protocol, OLD, OK, b"he", b"llo")
-    assert octets == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello"
+    assert octets == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello"
     assert protocol.output_end is OutputEnd.CLOSED
 
 
@@ -123,7 +123,7 @@ def test_a_client_of_http10_that_asks_is_kept_when_the_length_is_known() -> None
 def test_a_client_of_http10_that_asks_is_not_kept_when_it_is_not() -> None:
     protocol = server()
     octets = answer(protocol, OLD_KEEP_ALIVE, OK, b"ab")
-    assert octets == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab"
+    assert octets == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nab"
     assert protocol.output_end is OutputEnd.CLOSED
 
 
@@ -164,9 +164,7 @@ def test_interim_responses_to_http10_are_dropped() -> None:
 def test_a_request_with_close_is_answered_with_close() -> None:
     protocol = server()
     request = GET.replace(b"Host", b"Connection: Close\r\nHost")
-    assert answer(
-        protocol, request, OK
-    ) == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".replace(b"connection", b"Connection")
+    assert answer(protocol, request, OK) == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     assert protocol.output_end is OutputEnd.CLOSED
 
 

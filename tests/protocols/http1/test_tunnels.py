@@ -13,7 +13,8 @@ from hface_trio.events import (
     StreamResetSent,
 )
 from hface_trio.protocols import OutputEnd
-from hface_trio.protocols.http1 import H11ClientProtocol, H11ServerProtocol
+from hface_trio.protocols.http1._client import HTTP1Client
+from hface_trio.protocols.http1._server import HTTP1Server
 
 from .drive import GET, OK, REQUEST, client, events, feed, opened, post, request, server
 
@@ -22,7 +23,7 @@ UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h\r\n\r
 SWITCHING = [(b":status", b"101"), (b"upgrade", b"h")]
 
 
-def accepted(octets: bytes, **limits: float) -> H11ServerProtocol:
+def accepted(octets: bytes, **limits: float) -> HTTP1Server:
     """Return a server whose stream 1 has become a tunnel."""
     protocol = server(**limits)
     protocol.bytes_received(octets)
@@ -32,7 +33,7 @@ def accepted(octets: bytes, **limits: float) -> H11ServerProtocol:
     return protocol
 
 
-def connected(octets: bytes = b"", **limits: float) -> H11ClientProtocol:
+def connected(octets: bytes = b"", **limits: float) -> HTTP1Client:
     """Return a client whose stream 1 has become a tunnel."""
     protocol = client(**limits)
     protocol.submit_headers(1, [(b":method", b"CONNECT"), (b":authority", b"a:1")])

@@ -1,0 +1,121 @@
+"""What every engine does, and that all do the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hface_trio.events import Event
+from hface_trio.protocols import protocol_registry
+from hface_trio.protocols.http1 import _recent as recent
+from hface_trio.protocols.http1._codec import ClientCodec, ServerCodec
+from hface_trio.protocols.http1._h11 import H11ClientCodec, H11ServerCodec
+from hface_trio.protocols.http1._httptools import HttpToolsClientCodec, HttpToolsServerCodec
+
+from .drive import ENGINES, GET, Engine, examples, post
+from .test_chunking_properties import CUTS, EDITS, REQUESTS, RESPONSES, Client, Server, mutate, run
+
+_SERVER_CODECS: dict[str, type[ServerCodec]] = {"h11": H11ServerCodec, "httptools": HttpToolsServerCodec}
+_CLIENT_CODECS: dict[str, type[ClientCodec]] = {"h11": H11ClientCodec, "httptools": HttpToolsClientCodec}
+
+
+@pytest.fixture
+def server_codec(engine: str) -> ServerCodec:
+    return _SERVER_CODECS[engine]()
+
+
+@pytest.fixture
+def client_codec(engine: str) -> ClientCodec:
+    codec = _CLIENT_CODECS[engine]()
+    codec.expect_response(b"GET")
+    return codec
+
+
+def test_every_engine_that_there_is_is_tested() -> None:
+    assert tuple(protocol_registry.http1_servers.names()) == ENGINES
+    assert tuple(protocol_registry.http1_clients.names()) == ENGINES
+
+
+def test_a_head_comes_out_as_bytes_in_lower_case(server_codec: ServerCodec) -> None:
+    head = server_codec.receive_head(b"GET /A HTTP/1.1\r\nHOST: A\r\nX-Y: Z \r\n\r\n", chunked=False)
+    assert head == (b"GET", b"/A", 1, [(b"host", b"A"), (b"x-y", b"Z")])
+    assert {type(part) for field in head.fields for part in field} == {bytes}
+    assert type(head.method) is type(head.target) is bytes
+
+
+def test_a_head_of_any_size_passes_in_one_piece(server_codec: ServerCodec) -> None:
+    fields = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 100) for number in range(4000))
+    assert len(server_codec.receive_head(GET[:-2] + fields + b"\r\n", chunked=False).fields) == 4001
+
+
+def test_a_body_may_come_in_views_and_in_pieces(server_codec: ServerCodec) -> None:
+    for _ in range(2):
+        server_codec.receive_head(post(b"Transfer-Encoding: chunked"), chunked=True)
+        decoded = [
+            server_codec.receive_chunked(octets)
+            for octets in (memoryview(b"2\r\nab\r\n"), b"2\r\n", bytearray(b"c"), b"d\r\n0\r\n", b"A: b\r\nC:\r\n\r\n")
+        ]
+        assert [data for data, _ in decoded] == [b"ab", b"", b"c", b"d", b""]
+        assert [list(trailers) for _, trailers in decoded] == [[], [], [], [], [(b"a", b"b"), (b"c", b"")]]
+
+
+def test_the_longest_chunk_that_can_be_announced_is_taken(server_codec: ServerCodec) -> None:
+    server_codec.receive_head(post(b"Transfer-Encoding: chunked"), chunked=True)
+    assert server_codec.receive_chunked(b"ffffffffffffffff\r\nab").data == b"ab"
+
+
+def test_chunks_of_one_read_are_joined(server_codec: ServerCodec) -> None:
+    server_codec.receive_head(post(b"Transfer-Encoding: chunked"), chunked=True)
+    assert server_codec.receive_chunked(b"1\r\na\r\n" * 1000).data == b"a" * 1000
+
+
+def test_a_response_s_body_is_decoded_likewise(client_codec: ClientCodec) -> None:
+    head = client_codec.receive_head(b"HTTP/1.0 100 \r\n\r\n", chunked=False)
+    assert head == (100, 0, [])
+    head = client_codec.receive_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", chunked=True)
+    assert head == (200, 1, [(b"transfer-encoding", b"chunked")]) or head.fields[0][1] == b"Chunked"
+    assert tuple(client_codec.receive_chunked(b"1\r\na\r\n0\r\n\r\n")) == (b"a", [])
+
+
+def test_a_reason_phrase_may_be_missing(client_codec: ClientCodec) -> None:
+    assert client_codec.receive_head(b"HTTP/1.1 103\r\nA: b\r\n\r\n", chunked=False) == (103, 1, [(b"a", b"b")])
+    assert client_codec.receive_head(b"HTTP/1.1 204 \r\n\r\n", chunked=False) == (204, 1, [])
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"CONNECT"])
+def test_what_a_response_is_to_does_not_matter(client_codec: ClientCodec, method: bytes) -> None:
+    client_codec.expect_response(method)
+    for status in (100, 101, 200, 204, 304, 599):
+        head = client_codec.receive_head(b"HTTP/1.1 %d x\r\nContent-Length: 3\r\n\r\n" % status, chunked=False)
+        assert head == (status, 1, [(b"content-length", b"3")])
+
+
+def _on_every_engine(make: Any, octets: bytes, cuts: list[int]) -> list[list[Event]]:
+    before = Engine.name
+    try:
+        taken: list[list[Event]] = []
+        for Engine.name in ENGINES:
+            recent.forget()  # what one engine has read would be told again
+            taken.append(run(make(), octets, list(cuts)))
+        return taken
+    finally:
+        Engine.name = before
+
+
+@examples(150)
+@given(REQUESTS, EDITS, CUTS)
+def test_engines_tell_the_same_of_requests(octets: bytes, edits: list[tuple[int, bytes]], cuts: list[int]) -> None:
+    first, *others = _on_every_engine(Server, mutate(octets, edits), cuts)
+    assert others == [first] * len(others)
+
+
+@examples(150)
+@given(RESPONSES, EDITS, CUTS, st.sampled_from([b"GET", b"HEAD", b"CONNECT"]))
+def test_engines_tell_the_same_of_responses(
+    octets: bytes, edits: list[tuple[int, bytes]], cuts: list[int], method: bytes
+) -> None:
+    first, *others = _on_every_engine(lambda: Client(method), mutate(octets, edits), cuts)
+    assert others == [first] * len(others)
