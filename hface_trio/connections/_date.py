@@ -1,24 +1,31 @@
-"""The value of ``date`` fields (RFC 9110 §6.6.1), made once a second."""
+"""The ``date`` field of servers' responses (RFC 9110 §6.6.1), made once a second."""
 
 from __future__ import annotations
 
 import email.utils
 import time
 
-__all__ = ["http_date"]
+from ..models import HeaderType
+
+__all__ = ["date_field", "http_date"]
 
 
-class _DateCache:
-    """The value of a ``date`` field, made once a second."""
+class _Latest:
+    """The field that was made last."""
 
     second = -1
-    value = b""
+    field: HeaderType = (b"date", b"")
+
+
+def date_field() -> HeaderType:
+    """Return ``date`` with the wall-clock time."""
+    second = int(time.time())
+    if second != _Latest.second:
+        _Latest.second = second
+        _Latest.field = (b"date", email.utils.formatdate(second, usegmt=True).encode())
+    return _Latest.field
 
 
 def http_date() -> bytes:
-    """Return the wall-clock time as a ``Date`` value (RFC 9110 §6.6.1)."""
-    second = int(time.time())
-    if second != _DateCache.second:
-        _DateCache.second = second
-        _DateCache.value = email.utils.formatdate(second, usegmt=True).encode()
-    return _DateCache.value
+    """Return the wall-clock time as a ``Date`` value."""
+    return date_field()[1]

@@ -27,6 +27,9 @@ SEND_BUFFER_OCTETS = 64 * 1024
 
 _MAX_BUFFERS = 64
 
+_JOINED_OCTETS = 4 * 1024
+"""Up to this size one buffer costs less than several: no vector for the system, one record of TLS."""
+
 
 class SerialOutput:
     """Sends buffers in order.
@@ -82,6 +85,8 @@ class SerialOutput:
         if self._failed:
             return
         n_octets = sum(map(len, buffers))
+        if n_octets <= _JOINED_OCTETS and len(buffers) > 1:
+            buffers = (b"".join(buffers),)
         if self._flushing or self.passive:
             self._queue(buffers, n_octets)
             return

@@ -7,10 +7,23 @@ no content), §8.6 (Content-Length), §9.3.2 (HEAD), §9.3.6 (CONNECT), §15.2 (
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..errors import LocalProtocolError
 from ..models import HeadersType
 
-__all__ = ["SendingRules", "content_length_of", "status_of"]
+__all__ = ["ResponseFacts", "SendingRules", "content_length_of", "describe_response", "has_field", "status_of"]
+
+_SENT = "the head was sent already"
+_STATUSES = {b"%d" % status: status for status in range(100, 1000)}
+
+
+def has_field(headers: HeadersType, wanted: bytes) -> bool:
+    """Return whether a section has a field of this name."""
+    for name, _ in headers:  # noqa: SIM110  # a generator costs more than the loop
+        if name == wanted:
+            return True
+    return False
 
 
 def status_of(headers: HeadersType) -> int:
@@ -21,9 +34,10 @@ def status_of(headers: HeadersType) -> int:
     """
     for name, value in headers:
         if name == b":status":
-            if len(value) == 3 and value.isdigit() and value >= b"100":
-                return int(value)
-            raise LocalProtocolError(f":status must be three digits from 100, got {value!r}")
+            status = _STATUSES.get(value)
+            if status is None:
+                raise LocalProtocolError(f":status must be three digits from 100, got {value!r}")
+            return status
     raise LocalProtocolError("a response needs a :status field")
 
 
@@ -36,10 +50,49 @@ def content_length_of(headers: HeadersType) -> int | None:
     length: int | None = None
     for name, value in headers:
         if name == b"content-length":
-            if length is not None or not value.isdigit() or len(value) > 19:
-                raise LocalProtocolError(f"content-length must be one number, got {value!r}")
-            length = int(value)
+            length = _read_length(value, length)
     return length
+
+
+class ResponseFacts(NamedTuple):
+    """What a response head says that concerns whoever sends it."""
+
+    status: int
+    content_length: int | None
+    dated: bool
+    advertises: bool
+    """It names alternative services."""
+
+
+def describe_response(headers: HeadersType) -> ResponseFacts:
+    """Read a response head that is to be sent.
+
+    Raises:
+        LocalProtocolError: there is no valid ``:status``, or no valid length.
+    """
+    status: int | None = None
+    length: int | None = None
+    dated = advertises = False
+    for name, value in headers:
+        if name == b":status":
+            status = _STATUSES.get(value)
+            if status is None:
+                break
+        elif name == b"content-length":
+            length = _read_length(value, length)
+        elif name == b"date":
+            dated = True
+        elif name == b"alt-svc":
+            advertises = True
+    if status is None:
+        status = status_of(headers)  # raises
+    return ResponseFacts(status, length, dated, advertises)
+
+
+def _read_length(value: bytes, earlier: int | None) -> int:
+    if earlier is not None or not value.isdigit() or len(value) > 19:
+        raise LocalProtocolError(f"content-length must be one number, got {value!r}")
+    return int(value)
 
 
 class SendingRules:
@@ -63,25 +116,34 @@ class SendingRules:
         self._remaining: int | None = None
         self._bodiless = False
 
-    def response_head(self, headers: HeadersType, status: int, end_stream: bool, *, connect: bool) -> None:
-        """Check the head of a final response and note what it promises."""
-        self._before_head()
+    def response_head(self, status: int, length: int | None, end_stream: bool, *, connect: bool) -> None:
+        """Check the head of a final response and note what it promises.
+
+        Args:
+            status: its status.
+            length: the content-length it declares.
+            end_stream: no body follows.
+            connect: it answers a CONNECT request.
+        """
+        if self.head_sent:
+            raise LocalProtocolError(_SENT)
         if status < 200 and status != 101:
             raise LocalProtocolError(f"{status} is not a final status; use send_informational")
-        tunnel = status == 101 or (connect and status < 300)
-        length = content_length_of(headers)
-        if tunnel:
+        bodiless = self._head_request or status in {204, 304}
+        if status == 101 or (connect and status < 300):
             if length is not None:
                 raise LocalProtocolError("a response that opens a tunnel has no content-length")
-            self._note_head(None, end_stream)
             self.tunnel = True
-            return
-        self._bodiless = self._head_request or status in {204, 304}
-        if status == 204 and length is not None:
-            raise LocalProtocolError("a 204 response has no content-length")
-        if end_stream and length and not self._bodiless:
-            raise LocalProtocolError(f"content-length is {length}, but the response ends with its head")
-        self._note_head(None if self._bodiless else length, end_stream)
+            bodiless = False
+        elif length is not None:
+            if status == 204:
+                raise LocalProtocolError("a 204 response has no content-length")
+            if end_stream and length and not bodiless:
+                raise LocalProtocolError(f"content-length is {length}, but the response ends with its head")
+        self.head_sent = True
+        self.ended = end_stream
+        self._bodiless = bodiless
+        self._remaining = None if bodiless else length
 
     def request_head(self, headers: HeadersType, end_stream: bool) -> None:
         """Check a request head and note what it promises."""
@@ -89,7 +151,9 @@ class SendingRules:
         length = content_length_of(headers)
         if end_stream and length:
             raise LocalProtocolError(f"content-length is {length}, but the request ends with its head")
-        self._note_head(length, end_stream)
+        self.head_sent = True
+        self.ended = end_stream
+        self._remaining = length
 
     def informational(self, status: int) -> None:
         """Check that an interim response may be sent."""
@@ -124,15 +188,10 @@ class SendingRules:
 
     def _before_head(self) -> None:
         if self.head_sent:
-            raise LocalProtocolError("the head was sent already")
+            raise LocalProtocolError(_SENT)
 
     def _after_head(self) -> None:
         if not self.head_sent:
             raise LocalProtocolError("the head has to be sent first")
         if self.ended:
             raise LocalProtocolError("the message was ended already")
-
-    def _note_head(self, length: int | None, end_stream: bool) -> None:
-        self.head_sent = True
-        self.ended = end_stream
-        self._remaining = length

@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -25,6 +26,7 @@ from ..events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    HeadersReceived,
     SendCapacityIncreased,
     StreamEvent,
     StreamReset,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SerialDriver"]
 
+_OPEN: Final = OutputEnd.OPEN  # an attribute of an enum class costs as much as a call
 _SLICE_OCTETS = 128 * 1024
 _EOF_PASSES = 4
 """Scheduler passes between seeing the peer's FIN and telling so: a handler that answers without waiting has answered then.
@@ -76,6 +79,8 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
         """Octets for the successor that were read already."""
         self._receiving: HTTPStream | None = None
         self._read_scope = trio.CancelScope()
+        self._read_deadline = math.inf
+        """Of ``_read_scope``."""
         self._resume = Wakeup()
         self._paused = False
         self._half_closing = False
@@ -134,7 +139,12 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
 
     def is_over(self) -> bool:
         """Return whether nothing more can happen on this connection."""
-        return super().is_over() or self.successor is not None or (self.output.failed and not self._reads_on)
+        if self.terminated is not None or self.successor is not None:
+            return True
+        end = self.protocol.output_end
+        if end is not _OPEN and end is not OutputEnd.HALF_CLOSED:  # a tunnel may still receive then
+            return True
+        return self.output.failed and not self._reads_on
 
     def statistics(self) -> tuple[int, int, int]:
         """Return octets received, sent and buffered."""
@@ -150,15 +160,17 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
             self._dispatch(event)
         if buffers := protocol.buffers_to_send():
             self.output.push(buffers)
-        if (end := protocol.output_end) is not OutputEnd.OPEN:
+        if (end := protocol.output_end) is not _OPEN:
             self._end_output(end)
         # Whatever was done may have made something due earlier than the reader knows.
         deadline = self._next_deadline()
-        if deadline < self._read_scope.deadline:
-            self._read_scope.deadline = deadline
+        if deadline < self._read_deadline:
+            self._read_deadline = self._read_scope.deadline = deadline
 
     def _dispatch(self, event: Event) -> None:
-        if isinstance(event, ConnectionTerminated):
+        if self.raw is None and isinstance(event, HeadersReceived | DataReceived):  # nearly all are
+            self._dispatch_stream(event)
+        elif isinstance(event, ConnectionTerminated):
             self._terminate(event)
         elif isinstance(event, SendCapacityIncreased):
             return  # whoever sends waits for the output itself
@@ -248,43 +260,40 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
             self._initial = b""
             self.pump()
         while True:
-            with trio.CancelScope(deadline=self._next_deadline()) as scope:
+            self._read_deadline = self._next_deadline()
+            with trio.CancelScope(deadline=self._read_deadline) as scope:
                 self._read_scope = scope
                 await self._read_until_over()
                 return
             self._time_passed()
 
     async def _read_until_over(self) -> None:
-        protocol = self.protocol
+        protocol, transport = self.protocol, self.transport
         while self.terminated is None and self.successor is None:
             n_octets = 0 if self._input_ended else protocol.receive_capacity()
-            if n_octets > 0:
-                self._departure_deadline = math.inf  # whatever ended is behind what can be read now
-                await self._read_once(min(n_octets, READ_OCTETS))
-            else:
+            if n_octets <= 0:
                 await self._pause()
-
-    async def _read_once(self, max_octets: int) -> None:
-        protocol = self.protocol
-        try:
-            data = await self.transport.receive_some(max_octets)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            self._input_ended = True
-            self._broke("the connection broke", exc)
-            protocol.connection_lost()
+                continue
+            self._departure_deadline = math.inf  # whatever ended is behind what can be read now
+            try:
+                data = await transport.receive_some(min(READ_OCTETS, n_octets))
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+                self._input_ended = True
+                self._broke("the connection broke", exc)
+                protocol.connection_lost()
+                self.pump()
+                continue
+            now = self._last_octet_at = trio.current_time()
+            protocol.clock(now)
+            if data:
+                self.octets_received += len(data)
+                protocol.bytes_received(data)
+            else:
+                self._input_ended = True
+                for _ in range(_EOF_PASSES):
+                    await trio.lowlevel.checkpoint()
+                protocol.eof_received()
             self.pump()
-            return
-        now = self._last_octet_at = trio.current_time()
-        protocol.clock(now)
-        if data:
-            self._note_received(len(data))
-            protocol.bytes_received(data)
-        else:
-            self._input_ended = True
-            for _ in range(_EOF_PASSES):
-                await trio.lowlevel.checkpoint()
-            protocol.eof_received()
-        self.pump()
 
     async def _pause(self) -> None:
         self._paused = True
@@ -307,8 +316,13 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
 
     def _next_deadline(self) -> float:
         timer = self.protocol.get_timer()
-        deadline = min(self._body_deadline(), self._departure_deadline)
-        return deadline if timer is None else min(timer, deadline)
+        deadline = self._departure_deadline
+        if timer is not None and timer < deadline:
+            deadline = timer
+        stream = self._receiving
+        if stream is not None and not stream.input_ended and (body := self._body_deadline()) < deadline:
+            return body
+        return deadline
 
     def _body_deadline(self) -> float:
         return math.inf
@@ -362,13 +376,16 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
         if stream.over:
             return
         stream.over = True
-        stream.close_input()
-        if n_octets := stream.discard_input():
-            self.protocol.acknowledge(stream.stream_id, n_octets)
-        self.context.ledger.release(stream)
+        if stream.buffers_input:
+            stream.close_input()
+            if n_octets := stream.discard_input():
+                self.protocol.acknowledge(stream.stream_id, n_octets)
+        if stream.ledger_octets:
+            self.context.ledger.release(stream)
         if self._receiving is stream:
             self._receiving = None
-        self.close_record(stream)
+        if stream.record is not None:
+            self.close_record(stream)
 
     def resume_reading(self) -> None:
         """Let the reader look again whether there is something to read."""
@@ -378,9 +395,9 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
 
     # What streams ask for
 
-    async def wait_sendable(self, stream: HTTPStream) -> None:
+    def wait_sendable(self, stream: HTTPStream) -> CoroutineType[Any, Any, None]:
         """Wait until at most 64 KiB is unsent."""
-        await self.output.wait_room()
+        return self.output.wait_room()  # type: ignore[return-value]  # type checkers disagree about what a coroutine is
 
     def submit_headers(self, stream: HTTPStream, headers: HeadersType, end_stream: bool) -> None:
         """Submit a head."""
@@ -405,6 +422,14 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
     async def send_data(self, stream: HTTPStream, data: Buffer, end_stream: bool) -> None:
         """Submit data in slices, each when little is unsent."""
         protocol, output = self.protocol, self.output
+        if isinstance(data, bytes) and len(data) <= _SLICE_OCTETS:
+            protocol.submit_data(stream.stream_id, data, end_stream)
+            self.pump()
+            if output.unsent_octets > SEND_BUFFER_OCTETS:
+                await self._wait_room_behind(stream, end_stream)
+            if self._paused:
+                self.resume_reading()
+            return
         view: Buffer = data
         n_octets = len(data)
         if isinstance(data, memoryview):
@@ -433,6 +458,13 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
             stream.rules.broken = start < n_octets or not end_stream
             raise
         self.resume_reading()
+
+    async def _wait_room_behind(self, stream: HTTPStream, end_stream: bool) -> None:
+        try:
+            await self.output.wait_room()
+        except trio.Cancelled:
+            stream.rules.broken = not end_stream
+            raise
 
     async def flush(self, stream: HTTPStream) -> None:
         """Wait until the kernel has everything."""

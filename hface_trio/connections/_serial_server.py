@@ -110,7 +110,8 @@ class SerialServerDriver(SerialDriver):
                 raise rest from None
             failure = failures
         finally:
-            self._scope.deadline = math.inf
+            if timeout != math.inf:
+                self._scope.deadline = math.inf
         code = 413 if isinstance(failure, BodyTooLargeError) else 500
         if failure is not None:
             log_handler_failure(stream, failure)
@@ -123,9 +124,13 @@ class SerialServerDriver(SerialDriver):
     def _finish(self, stream: HTTPStream, code: int) -> None:
         """Settle what a handler left behind; ``code`` is the status that an unanswered request gets, if any."""
         self._serving = None
-        if (not stream.rules.ended or stream.rules.broken or stream.sending) and stream.cause is None:
+        rules = stream.rules
+        if (not rules.ended or rules.broken or stream.sending) and stream.cause is None:
             stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
             self.protocol.submit_stream_reset(stream.stream_id, code)
+        elif stream.input_ended and not stream.buffers_input:  # the usual case: nothing is left to settle
+            self.close_stream(stream)
+            return
         elif not stream.input_ended:
             self.protocol.discard_input(stream.stream_id)
         self.close_stream(stream)
@@ -136,15 +141,21 @@ class SerialServerDriver(SerialDriver):
         """Forget a stream, and free its place among the server's handlers."""
         if not stream.over:
             self.context.handlers -= 1
-        super().close_stream(stream)
+            super().close_stream(stream)
 
     def _dispatch_stream(self, event: StreamEvent) -> None:
         if not isinstance(event, HeadersReceived):
             self._feed(event)
             return
-        if self._upgrade is not None and event.end_stream and self._take_upgrade(self._upgrade, event):
+        ended = event.end_stream
+        stream = HTTPStream(self, event.stream_id, event.headers, client_side=False, request_ended=ended)
+        if (
+            stream.upgrade is not None
+            and self._upgrade is not None
+            and ended
+            and self._take_upgrade(self._upgrade, event)
+        ):
             return
-        stream = HTTPStream(self, event.stream_id, event.headers, client_side=False, request_ended=event.end_stream)
         context = self.context
         if self.handler is None or context.handlers >= context.limits.handlers or not context.ledger.accepts_streams:
             self.protocol.submit_stream_reset(event.stream_id, 503)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import trio
@@ -29,11 +28,11 @@ from ..events import (
     StreamEvent,
     TrailersReceived,
 )
-from ..models import AddressType, HeadersType
-from ._date import http_date
+from ..models import AddressType, HeadersType, HeaderType
+from ._date import date_field
 from ._failures import renew
 from ._input import EventQueue
-from ._rules import SendingRules, status_of
+from ._rules import SendingRules, describe_response, has_field, status_of
 from ._stream_parts import DataIterator, StreamStatistics
 
 if TYPE_CHECKING:
@@ -127,9 +126,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self.ledger_octets: int = 0
         self.body_octets_received: int = 0
         self.body_octets_sent: int = 0
-        self._input: EventQueue[StreamEvent] = EventQueue()
-        if self.input_ended:
-            self._input.end()
+        # most requests have no body, and nobody asks
+        self._input: EventQueue[StreamEvent] | None = None if self.input_ended else EventQueue()
         self._cause: HfaceError | None = None
         self._sending = False
         self._shed_code = 503
@@ -187,7 +185,10 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
     def statistics(self) -> StreamStatistics:
         """Return the counts of this moment."""
         return StreamStatistics(
-            self.body_octets_received, self.body_octets_sent, self.ledger_octets, self._input.datagrams_dropped
+            self.body_octets_received,
+            self.body_octets_sent,
+            self.ledger_octets,
+            0 if self._input is None else self._input.datagrams_dropped,
         )
 
     # Receiving
@@ -209,7 +210,7 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         """
         if not self.input_ended:
             self._driver.before_receive(self)
-        event = await self._input.get()
+        event = await self._queue().get()
         if isinstance(event, DataReceived):
             self._driver.acknowledge(self, len(event.data))
         elif isinstance(event, HeadersReceived):
@@ -282,9 +283,12 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         Cancellation: nothing was sent.
         """
         self._check_server("send_headers")
-        async with _Sending(self):
+        await self._begin_sending()
+        try:
             self._submit_response(headers, end_stream)
             self._driver.transmit(self)
+        finally:
+            self._sending = False
 
     async def send_informational(self, headers: HeadersType) -> None:
         """Send an interim response, such as 103 (server).
@@ -292,10 +296,13 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         Raises, Cancellation: as for :meth:`send_headers`.
         """
         self._check_server("send_informational")
-        async with _Sending(self):
+        await self._begin_sending()
+        try:
             self.rules.informational(status_of(headers))
             self._driver.submit_informational(self, headers)
             self._driver.transmit(self)
+        finally:
+            self._sending = False
 
     async def send_data(self, data: Buffer, end_stream: bool = False) -> None:
         """Send octets of the body, or of the tunnel.
@@ -313,15 +320,19 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         Backpressure: returns when at most 64 KiB of the stream is unsent.
         Cancellation: may have sent a part; the sending side is broken then.
         """
-        async with _Sending(self):
+        await self._begin_sending()
+        try:
             await self._send_data(data, end_stream)
+        finally:
+            self._sending = False
 
     async def send_trailers(self, headers: HeadersType) -> None:
         """Send trailers and end the message.
 
         Raises, Cancellation: as for :meth:`send_headers`.
         """
-        async with _Sending(self):
+        await self._begin_sending()
+        try:
             await self._driver.before_trailers(self)
             self.raise_if_unsendable()
             ended = self.rules.ended
@@ -332,6 +343,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
                 self.rules.ended = ended
                 raise
             self._driver.transmit(self)
+        finally:
+            self._sending = False
 
     async def send_response(self, status: int, headers: HeadersType = (), body: Buffer = b"") -> None:
         """Send a whole response (server); ``content-length`` is added.
@@ -344,19 +357,25 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         Raises, Cancellation: as for :meth:`send_data`.
         """
         self._check_server("send_response")
-        async with _Sending(self):
-            section = [(b":status", b"%d" % status), *headers]
-            n_octets = memoryview(body).nbytes
-            if status not in {204, 304} and not any(name == b"content-length" for name, _ in headers):
+        await self._begin_sending()
+        try:
+            n_octets = len(body) if isinstance(body, bytes) else memoryview(body).nbytes
+            section: list[HeaderType] = [(b":status", b"%d" % status), *headers]
+            if status in {204, 304}:
+                if n_octets:
+                    raise LocalProtocolError(f"a {status} ({HTTPStatus(status).phrase}) response has no body")
+            elif not has_field(headers, b"content-length"):
                 section.append((b"content-length", b"%d" % n_octets))
-            elif n_octets and status in {204, 304}:
-                raise LocalProtocolError(f"a {status} ({HTTPStatus(status).phrase}) response has no body")
             if not n_octets or self.method == b"HEAD":
                 self._submit_response(section, end_stream=True)
                 self._driver.transmit(self)
             else:
                 self._submit_response(section, end_stream=False)
-                await self._send_data(body, end_stream=True)
+                self.rules.data(n_octets, end_stream=True)
+                self.body_octets_sent += n_octets
+                await self._driver.send_data(self, body, end_stream=True)
+        finally:
+            self._sending = False
 
     def push(self, headers: HeadersType) -> AbstractAsyncContextManager[HTTPStream]:
         """Promise a response to a request that the client did not make (server, HTTP/2), and give the stream to send it on.
@@ -428,25 +447,26 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         if isinstance(event, DataReceived):
             self.body_octets_received += len(event.data)
             if event.data or not event.end_stream:
-                self._input.put(event)
+                self._queue().put(event)
             if event.end_stream:
                 self.input_ended = True
-                self._input.end()
+                self._queue().end()
             return
-        self._input.put(event)
+        self._queue().put(event)
         if isinstance(event, TrailersReceived) or (isinstance(event, HeadersReceived) and event.end_stream):
             self.input_ended = True
-            self._input.end()
+            self._queue().end()
 
     def feed_datagram(self, event: DatagramReceived) -> int:
         """Hand in a datagram; return how many octets more, or less, wait now."""
-        return self._input.put_datagram(event)
+        return self._queue().put_datagram(event)
 
     def fail(self, cause: HfaceError) -> None:
         """End the stream with an error, behind what has arrived. The first cause stays."""
         if not self.failed:
             self._cause = cause
-            self._input.fail(self._make_failure(cause))
+            if self._input is not None:
+                self._input.fail(self._make_failure(cause))
 
     def fail_sending(self, cause: SendingStoppedError) -> None:
         """End the sending side with an error; receiving goes on."""
@@ -455,17 +475,23 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
 
     def shed(self) -> None:
         """Give up what is buffered: the ledger's last resort."""
-        self._input.clear()
+        self.discard_input()
         self.reset(self._shed_code)
         self._driver.cancel(self)
 
     def discard_input(self) -> int:
         """Drop what nobody will receive any more; return the octets, whose credit is the caller's to return."""
-        return self._input.clear()
+        return 0 if self._input is None else self._input.clear()
 
     def close_input(self) -> None:
         """Let a receiver that comes, or waits, after the end of the exchange know that it is over."""
-        self._input.fail(lambda: trio.ClosedResourceError("the stream is over"))
+        if self._input is not None:
+            self._input.fail(_over)
+
+    @property
+    def buffers_input(self) -> bool:
+        """Whether received events may wait to be taken."""
+        return self._input is not None
 
     @property
     def sending(self) -> bool:
@@ -475,20 +501,29 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
     @property
     def waiting_since(self) -> float | None:
         """Since when a task waits for the peer, or ``None``."""
-        return self._input.waiting_since if self._input.waiting else None
+        queue = self._input
+        return queue.waiting_since if queue is not None and queue.waiting else None
 
     def raise_if_unsendable(self) -> None:
         """Raise what keeps this stream from sending, if anything does."""
-        if self._cause is not None and self.failed:
-            raise renew(self._cause)
+        cause = self._cause
+        if cause is not None and self.failed:
+            raise renew(cause)
         if self.rules.broken:
             raise trio.BrokenResourceError("an earlier send on this stream was cut off")
-        if self._cause is not None:
-            raise renew(self._cause)
+        if cause is not None:
+            raise renew(cause)
         if self.over:
             raise trio.ClosedResourceError("the stream is over")
 
     # Inside
+
+    def _queue(self) -> EventQueue[StreamEvent]:
+        queue = self._input
+        if queue is None:
+            queue = self._input = EventQueue()
+            queue.end()
+        return queue
 
     def _make_failure(self, cause: HfaceError) -> Callable[[], Exception]:
         return lambda: renew(cause)
@@ -505,13 +540,26 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         if self.client_side:
             raise LocalProtocolError(f"{what} is for servers", stream_id=self.stream_id)
 
+    async def _begin_sending(self) -> None:
+        """Take the sending side of the stream for this task, after the checkpoint that every send begins with."""
+        if self._sending:
+            raise trio.BusyResourceError("another task sends on this stream")
+        self._sending = True
+        try:
+            self.raise_if_unsendable()  # at once: there may never be room again
+            await self._driver.wait_sendable(self)
+            self.raise_if_unsendable()
+        except BaseException:
+            self._sending = False
+            raise
+
     def _submit_response(self, headers: HeadersType, end_stream: bool) -> None:
-        status = status_of(headers)
+        status, length, dated, advertised = describe_response(headers)
         rules = self.rules
-        rules.response_head(headers, status, end_stream, connect=self.method == b"CONNECT")
-        if not any(name == b"date" for name, _ in headers):
-            headers = [*headers, (b"date", http_date())]
-        if (services := self._driver.alternative_services) is not None and not any(n == b"alt-svc" for n, _ in headers):
+        rules.response_head(status, length, end_stream, connect=self.method == b"CONNECT")
+        if not dated:
+            headers = [*headers, date_field()]
+        if (services := self._driver.alternative_services) is not None and not advertised:
             headers = [*headers, (b"alt-svc", services)]
         try:
             self._driver.submit_headers(self, headers, end_stream)
@@ -520,7 +568,7 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
             raise
         if rules.tunnel and self.input_ended and self._driver.tunnel_follows_request:
             self.input_ended = False
-            self._input.reopen()
+            self._queue().reopen()
         self.status = status
         self.tunnel = rules.tunnel
 
@@ -533,28 +581,5 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
             await self._driver.send_data(self, b"", end_stream=True)
 
 
-class _Sending:
-    """Holds the sending side of a stream for one task, after the checkpoint that every send begins with."""
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: HTTPStream) -> None:
-        self._stream = stream
-
-    async def __aenter__(self) -> None:
-        stream = self._stream
-        if stream._sending:
-            raise trio.BusyResourceError("another task sends on this stream")
-        stream._sending = True
-        try:
-            stream.raise_if_unsendable()  # at once: there may never be room again
-            await stream._driver.wait_sendable(stream)
-            stream.raise_if_unsendable()
-        except BaseException:
-            stream._sending = False
-            raise
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stream._sending = False
+def _over() -> Exception:
+    return trio.ClosedResourceError("the stream is over")
