@@ -71,9 +71,10 @@ def measure_attacks(setting: Setting) -> Iterator[Measurement]:
                         break
                     seconds = _QUICK_SECONDS if setting.quick else _SECONDS
                     attack = Attack(name, _ATTACKERS, http_version, *server.address, setting.cafile)
-                    peak, factor = trio.run(_measure, server, setting, attack, seconds)
-                    sample[f"{_key(name)}_mib"] = peak
-                    sample[f"{_key(name)}_factor"] = factor
+                    with setting.watching(server, http_version):
+                        peak, factor = trio.run(_measure, server, setting, attack, seconds)
+                        sample[f"{_key(name)}_mib"] = peak
+                        sample[f"{_key(name)}_factor"] = factor
             if sample:
                 measurement.add(server_name, label, sample)
         yield measurement

@@ -25,8 +25,9 @@ _SERVERS = {
 _ESSENTIAL = ("hface-trio",)
 _TRIALS = 15
 _QUICK_TRIALS = 5
+_MOST_MISSES = 3
 _LONGEST_SECONDS = 1.0
-_FIGURES = (Figure("latency_ms", "median ms", 2, "never"), Figure("heard", "of which heard, %", 0))
+_FIGURES = (Figure("latency_ms", "median ms", 2, "never"), Figure("missed", "missed, %", 0))
 
 
 def measure_cancel(setting: Setting) -> Iterator[Measurement]:
@@ -36,27 +37,32 @@ def measure_cancel(setting: Setting) -> Iterator[Measurement]:
             f"cancel-{http_version}",
             f"Cancellation, HTTP/{http_version}",
             "From the client's reset (HTTP/1.1: close) to the handler's cancellation (ASGI: http.disconnect); "
-            f"not heard of within {_LONGEST_SECONDS:g} s counts as never.",
+            f"missed: not heard of within {_LONGEST_SECONDS:g} s.",
             _FIGURES,
         )
         for name in setting.choose(_SERVERS[http_version], essential=_ESSENTIAL):
             with running_server(name, setting.server_core, setting.certificate) as server:
                 if not setting.serves(server, http_version):
                     continue
-                misses = 0
-                for _ in range(_QUICK_TRIALS if setting.quick else _TRIALS):
-                    latency = trio.run(_cancel, server, setting.target(server, http_version))
-                    milliseconds = None if latency is None else 1000 * latency
-                    heard = 0.0 if latency is None else 100.0
-                    measurement.add(name, server.label, {"latency_ms": milliseconds, "heard": heard})
-                    misses += latency is None
-                    if misses == 3:
-                        break
+                with setting.watching(server, http_version):
+                    _measure(measurement, server, setting, http_version)
         for samples in measurement.rounds.values():
-            share = sum(sample["heard"] or 0.0 for sample in samples) / len(samples)
+            share = sum(sample["missed"] or 0.0 for sample in samples) / len(samples)
             for sample in samples:
-                sample["heard"] = share
+                sample["missed"] = share
         yield measurement
+
+
+def _measure(measurement: Measurement, server: ServerProcess, setting: Setting, http_version: str) -> None:
+    misses = 0
+    for _ in range(_QUICK_TRIALS if setting.quick else _TRIALS):
+        latency = trio.run(_cancel, server, setting.target(server, http_version))
+        milliseconds = None if latency is None else 1000 * latency
+        missed = 100.0 if latency is None else 0.0
+        measurement.add(server.name, server.label, {"latency_ms": milliseconds, "missed": missed})
+        misses += latency is None
+        if misses == _MOST_MISSES:
+            break
 
 
 async def _cancel(server: ServerProcess, target: Target) -> float | None:

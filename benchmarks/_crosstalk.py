@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import statistics
 from collections.abc import Iterator
 
@@ -48,25 +49,29 @@ def measure_crosstalk(setting: Setting) -> Iterator[Measurement]:
             tuple(figures),
         )
         for name in setting.choose(_SERVERS[http_version], essential=_ESSENTIAL):
-            with running_server(name, setting.server_core, setting.certificate) as server:
-                if setting.serves(server, http_version):
-                    for _ in range(setting.few_rounds):
-                        sample = trio.run(_measure, setting.target(server, http_version), places)
-                        measurement.add(name, server.label, sample)
+            for _ in range(1 if setting.quick else 2):
+                sample: Sample = {}
+                label = ""
+                for place, (size, octets) in itertools.product(places, _SIZES.items()):
+                    # Each in a process of its own: some servers do not survive a client that leaves within its upload.
+                    with running_server(name, setting.server_core, setting.certificate) as server:
+                        if not setting.serves(server, http_version):
+                            break
+                        label = server.label
+                        with setting.watching(server, http_version):
+                            target = setting.target(server, http_version)
+                            key = f"{size.replace(' ', '').lower()}_{place}"
+                            alone, beside = trio.run(_measure, target, place, octets)
+                            sample[f"alone_{place}_ms"] = 1000 * alone
+                            sample[f"{key}_ms"] = None if beside is None else 1000 * beside
+                            sample[f"{key}_factor"] = None if beside is None else beside / alone
+                if sample:
+                    measurement.add(name, label, sample)
         yield measurement
 
 
-async def _measure(target: Target, places: tuple[str, ...]) -> Sample:
-    sample: Sample = {}
-    for place in places:
-        alone = await _time_alone(target, place)
-        sample[f"alone_{place}_ms"] = 1000 * alone
-        for size, octets in _SIZES.items():
-            beside = await _time_beside(target, place, octets)
-            key = f"{size.replace(' ', '').lower()}_{place}"
-            sample[f"{key}_ms"] = None if beside is None else 1000 * beside
-            sample[f"{key}_factor"] = None if beside is None else beside / alone
-    return sample
+async def _measure(target: Target, place: str, octets: int) -> tuple[float, float | None]:
+    return await _time_alone(target, place), await _time_beside(target, place, octets)
 
 
 async def _time_alone(target: Target, place: str) -> float:

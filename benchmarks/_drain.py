@@ -57,8 +57,9 @@ def measure_drain(setting: Setting) -> Iterator[Measurement]:
                 with running_server(name, setting.server_core, setting.certificate) as server:
                     if not setting.serves(server, http_version):
                         break
-                    sample = trio.run(_drain, server, setting.target(server, http_version))
-                    measurement.add(name, server.label, sample)
+                    with setting.watching(server, http_version):
+                        sample = trio.run(_drain, server, setting.target(server, http_version))
+                        measurement.add(name, server.label, sample)
         yield measurement
 
 

@@ -152,7 +152,7 @@ class HTTP3Load:
         self._report = HTTP3Report()
         self._begun = 0
         self._deadline = float("inf")
-        self._last_answer = time.monotonic()
+        self._last_sign = time.monotonic()
         self._selector = selectors.DefaultSelector()
         self._connections: list[_Connection] = []
 
@@ -166,7 +166,6 @@ class HTTP3Load:
     def end(self, exchange: Exchange, seconds: float) -> None:
         """Count what came of a request."""
         report = self._report
-        self._last_answer = time.monotonic()
         if exchange.outcome is Outcome.COMPLETE and exchange.status == 200:
             report.requests += 1
             report.octets += exchange.octets
@@ -209,13 +208,15 @@ class HTTP3Load:
     def _run_until(self, done: Callable[[], bool]) -> None:
         while not done():
             now = time.monotonic()
-            if now - self._last_answer > _PATIENCE_SECONDS:
-                raise RuntimeError("no answer came any more")
+            if now - self._last_sign > _PATIENCE_SECONDS:
+                raise RuntimeError("nothing came any more")
             timers = [timer for each in self._connections if (timer := each.client.get_timer()) is not None]
             ready = self._selector.select(max(0.0, min([*timers, now + 1]) - now))
             for key, _ in ready:
                 key.data.receive()
             now = time.monotonic()
+            if ready:
+                self._last_sign = now
             for connection in list(self._connections):
                 timer = connection.client.get_timer()
                 if timer is not None and timer <= now:

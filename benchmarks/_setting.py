@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import trio
 from _application import BODY
@@ -44,6 +45,14 @@ class Setting:
         """Remember that something could not be measured, and say so."""
         self.failures.append(str(failure))
         print(f"  FAILED: {failure}", flush=True)
+
+    @contextlib.contextmanager
+    def watching(self, server: ServerProcess, http_version: str) -> Generator[None]:
+        """Let what fails within the block fail for this server alone."""
+        try:
+            yield
+        except (RuntimeError, OSError, trio.BrokenResourceError) as exc:
+            self.fail(RuntimeError(f"{server.label}, HTTP/{http_version}: {exc}"))
 
     @property
     def few_rounds(self) -> int:

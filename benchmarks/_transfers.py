@@ -70,7 +70,10 @@ class _Transfers:
             before = server.processor_seconds()
             # The floor knows no other version; for those it is a measure of the machine and of TLS.
             by_curl = self.http_version != "3" or server.name == _FLOOR
-            seconds = self._by_curl(server, direction) if by_curl else self._by_http3(server, direction)
+            try:
+                seconds = self._by_curl(server, direction) if by_curl else self._by_http3(server, direction)
+            except RuntimeError as exc:
+                raise RuntimeError(f"{server.name}, HTTP/{self.http_version} {direction}: {exc}") from exc
             processor_seconds = server.processor_seconds() - before
             sample[f"{direction}_processor_s"] = processor_seconds
             sample[f"{direction}_mib_per_s"] = self.octets / _MIB / processor_seconds
@@ -90,9 +93,9 @@ class _Transfers:
         output = run_pinned([*command, server.url + path], _LONGEST_SECONDS, self.setting.load_core)
         body, _, report = output.rpartition("\n")
         status, seen_version, received, seconds = report.split()
-        self._check(server, direction, int(status), int(received if down else body or 0))
+        self._check(int(status), int(received if down else body or 0))
         if seen_version != http_version:
-            raise RuntimeError(f"{server.name} answered by HTTP/{seen_version}")
+            raise RuntimeError(f"it answered by HTTP/{seen_version}")
         return float(seconds)
 
     def _by_http3(self, server: ServerProcess, direction: Direction) -> float:
@@ -107,14 +110,12 @@ class _Transfers:
         )
         report = run_http3(job, self.setting.load_core)
         arrived = report["octets"] if down else int(report["last_body"] or 0)
-        self._check(server, direction, 200 if report["requests"] == 1 else 0, arrived)
+        self._check(200 if report["requests"] == 1 else 0, arrived)
         return float(report["seconds"])
 
-    def _check(self, server: ServerProcess, direction: Direction, status: int, arrived: int) -> None:
+    def _check(self, status: int, arrived: int) -> None:
         if status != 200 or arrived != self.octets:
-            raise RuntimeError(
-                f"{server.name}, HTTP/{self.http_version} {direction}: status {status}, {arrived} octets arrived"
-            )
+            raise RuntimeError(f"status {status}, {arrived} octets arrived")
 
 
 def measure_transfers(setting: Setting) -> Iterator[Measurement]:
