@@ -62,6 +62,7 @@ __all__ = ["MultiplexedDriver"]
 
 _SWEEPS = 4
 _STALE_SECONDS = 0.1
+_OVERDUE_SECONDS = 1.0
 
 
 class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
@@ -311,7 +312,11 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         if (self._streams or self.writer.has_queues) and self._sweep_at == math.inf and self._sweep_seconds != math.inf:
             self._sweep_at = trio.current_time() + self._sweep_seconds
         timer = self.protocol.get_timer()
-        return self._sweep_at if timer is None else min(timer, self._sweep_at)
+        if timer is None:
+            return self._sweep_at
+        if timer <= self._now:  # the protocol knows: it leaves with what the writer sends next, who looks again then
+            timer = self._now + _OVERDUE_SECONDS
+        return min(timer, self._sweep_at)
 
     def _retime(self) -> None:
         """Bring the reader's deadline forward, where another task made something due earlier."""
@@ -473,6 +478,8 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         if stream.send_queue is not None:
             await self.writer.wait_empty(stream.send_queue)
         await self.writer.wait_flushed()
+        while self.protocol.unsent_octets(stream.stream_id) and await self.writer.wait_round():
+            pass
         stream.raise_if_unsendable()
 
     def before_receive(self, stream: HTTPStream) -> None:

@@ -275,6 +275,12 @@ class Writer:
         while self._rounds < rounds and not (self.failed or self._closed):
             await self._flushed.park()
 
+    async def wait_round(self) -> bool:
+        """Wait until the writer has sent again; return whether it goes on."""
+        if not (self.failed or self._closed):
+            await self._flushed.park()
+        return not (self.failed or self._closed)
+
     def is_clogged(self, octets: int) -> bool:
         """Whether more than so many octets of heads, resets and the like wait for a transport that takes nothing."""
         waits = self.sending or self.patience

@@ -197,6 +197,13 @@ class HTTPProtocol(ABC):
         """Octets of output that wait to be taken; 0 where the protocol does not count them."""
         return 0
 
+    def unsent_octets(self, stream_id: int) -> int:
+        """Return how many octets of a stream were submitted and wait for their time to be sent, in what is not output yet.
+
+        Only versions that decide by themselves when something may leave have any.
+        """
+        return 0
+
     def submit_continue(self, stream_id: int) -> None:  # noqa: B027  # most versions have nothing to do
         """Send 100 (Continue) if the peer holds its body back for it (RFC 9110 §10.1.1); harmless otherwise."""
 

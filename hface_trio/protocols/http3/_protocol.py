@@ -7,34 +7,31 @@ stream table and QUIC, time to whoever waits for it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.tls import AlertDescription
 
 from ...errors import LocalProtocolError
 from ...events import Event
 from ...limits import Limits
-from ...models import AddressType, DatagramType, HeadersType, HTTPErrorCodes
+from ...models import DatagramType, HeadersType
 from .._fields import check_trailers
-from .._interfaces import Buffer, HTTPOverQUICProtocol, OutputEnd, StreamCodes
+from .._interfaces import Buffer
 from .._outbound import OutboundSection, SectionCheck, SectionPreparer
-from .._priority import DEFAULT_PRIORITY, Priority
-from ..quic import ConnectionIdSource, QUICConnection, QUICErrorCode
+from ..quic import ConnectionIdSource, QUICConnection
 from ..quic._tickets import SessionTicketStore
 from ._codes import (
     DATA,
-    ERROR_CODES,
     HEADERS,
-    STREAM_CODES,
     HTTP3ErrorCode,
     HTTP3Setting,
 )
 from ._connection import Connection
 from ._control import ControlStreams, ExtensionStreams
 from ._control_frames import ControlFrames
-from ._drain import Drain, DrainPhase
+from ._drain import Drain
 from ._frames import pack_frame, pack_frame_head, pack_varint
+from ._inspection import H3Inspection
 from ._receiver import Receiver
 from ._settings import HTTP3Settings, first_settings, quic_settings
 from ._streams import RequestStream
@@ -46,7 +43,7 @@ _JOINED_OCTETS = 4096  # more are written behind their head, rather than copied 
 _LONGEST_DATA = 2**30 - 1
 
 
-class H3Protocol(HTTPOverQUICProtocol):
+class H3Protocol(H3Inspection):
     """An HTTP/3 connection, without its I/O; base of server and client.
 
     Args:
@@ -96,130 +93,6 @@ class H3Protocol(HTTPOverQUICProtocol):
         self._quic.streams.hold = True
         self._quic.sender.overhead_octets = _DATA_HEAD_OCTETS
         self._quic.ledger.may_grow = self._window_may_grow
-
-    # What the connection is.
-
-    @property
-    def http_version(self) -> str:
-        """``"3"``."""
-        return "3"
-
-    @property
-    def multiplexed(self) -> bool:
-        """``True``."""
-        return True
-
-    @property
-    def error_codes(self) -> HTTPErrorCodes:
-        """Codes of RFC 9114."""
-        return ERROR_CODES
-
-    @property
-    def stream_codes(self) -> StreamCodes:
-        """Codes to reset streams with."""
-        return STREAM_CODES
-
-    @property
-    def connection_ids(self) -> Sequence[bytes]:
-        """QUIC connection ids that route datagrams to this connection."""
-        return self._quic.connection_ids
-
-    def take_connection_id_changes(self) -> tuple[list[bytes], list[bytes]]:
-        """Return the ids issued and the ids retired since the last call."""
-        return self._quic.take_connection_id_changes()
-
-    @property
-    def quic(self) -> QUICConnection:
-        """The QUIC connection below, to look at."""
-        return self._quic
-
-    @property
-    def handshake_complete(self) -> bool:
-        """Whether the TLS handshake has completed."""
-        return self._quic.handshake is not None
-
-    @property
-    def handshake_failure(self) -> str | None:
-        """Why there was no connection, in words for a person."""
-        reason = self._quic.close_reason
-        if reason is None or self._quic.handshake is not None:
-            return None
-        alert = reason.code - QUICErrorCode.CRYPTO_ERROR
-        if not reason.application and 0 <= alert <= 0xFF:
-            known = alert in AlertDescription._value2member_map_
-            name = AlertDescription(alert).name.replace("_", " ") if known else f"alert {alert}"
-            who = "" if reason.local else "the peer refused: "
-            return f"{who}{name}" + (f" ({reason.message})" if reason.message and reason.local else "")
-        return reason.message or f"QUIC error {reason.code:#x}"
-
-    @property
-    def tls_failed(self) -> bool:
-        """Whether it was TLS that the handshake failed for, on either side."""
-        reason = self._quic.close_reason
-        if reason is None or self._quic.handshake is not None:
-            return False
-        return not reason.application and 0 <= reason.code - QUICErrorCode.CRYPTO_ERROR <= 0xFF
-
-    @property
-    def output_end(self) -> OutputEnd:
-        """What there is still to send."""
-        if self._quic.close_reason is None:
-            return OutputEnd.OPEN
-        return OutputEnd.ABORTED if self._quic.is_closed else OutputEnd.CLOSED
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the connection is over for good, its closing period too."""
-        return self._quic.is_closed
-
-    @property
-    def remote_address(self) -> AddressType | None:
-        """Where datagrams go at present."""
-        return self._quic.remote_address
-
-    @property
-    def peer_certificate(self) -> bytes | None:
-        """The certificate that the peer showed, DER."""
-        return self._quic.peer_certificate
-
-    @property
-    def open_streams(self) -> int:
-        """How many streams are in the table."""
-        return len(self._streams.live)
-
-    @property
-    def draining(self) -> bool:
-        """Whether this side has begun a graceful end."""
-        return self._drain.phase is not DrainPhase.OPEN
-
-    @property
-    def peer_settings(self) -> Mapping[int, int]:
-        """Settings that the peer has sent."""
-        return dict(self._connection.peer_settings or {})
-
-    @property
-    def unacknowledged_octets(self) -> int:
-        """Octets of all streams that were received and are not acknowledged."""
-        return self._quic.ledger.held
-
-    def has_expired(self) -> bool:
-        """Return whether no further stream can ever be opened."""
-        return self._connection.terminated or self._connection.goaway_received or self.draining
-
-    def priority(self, stream_id: int) -> Priority:
-        """Return the latest priority of a stream (RFC 9218); the default where nothing is known of any."""
-        stream = self._streams.live.get(stream_id)
-        return DEFAULT_PRIORITY if stream is None or stream.priority is None else stream.priority
-
-    def explicit_priority(self, stream_id: int) -> Priority | None:
-        """Return the latest priority of a stream, if the client said anything about it."""
-        stream = self._streams.live.get(stream_id)
-        return None if stream is None else stream.priority
-
-    def can_send(self, stream_id: int) -> bool:
-        """Return whether data may be submitted for a stream, if there is capacity."""
-        stream = self._streams.live.get(stream_id)
-        return stream is not None and stream.head_sent and not stream.sending_ended
 
     # What the application wants.
 
@@ -328,6 +201,10 @@ class H3Protocol(HTTPOverQUICProtocol):
     def send_capacity(self, stream_id: int) -> int:
         """Return how many octets ``submit_data`` takes now; 0 for streams that are over."""
         return min(self._quic.send_capacity(stream_id), _LONGEST_DATA) if self.can_send(stream_id) else 0
+
+    def unsent_octets(self, stream_id: int) -> int:
+        """Return how many octets of a stream congestion, or the peer's windows, hold back."""
+        return self._quic.unsent_octets(stream_id)
 
     def submit_datagram(self, stream_id: int, data: bytes) -> None:
         """Send an HTTP datagram (RFC 9297). It may be lost.

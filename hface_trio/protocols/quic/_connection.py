@@ -14,7 +14,7 @@ It knows nothing of what runs on it. Whoever uses it is told what happens as cal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from aioquic.quic.configuration import QuicConfiguration
@@ -25,12 +25,14 @@ from ...events import Event
 from ...models import AddressType, DatagramType
 from .._interfaces import Buffer
 from ._codes import QUICErrorCode, is_unidirectional
-from ._compat_aioquic import PeerClose, QuicMachine
+from ._compat_aioquic import QuicMachine
 from ._credit import ReceiveLedger
+from ._ending import LastWord, close_reason
 from ._ids import ConnectionIdSource
 from ._inbound import Inbound
+from ._inspection import QUICInspection
 from ._keepalive import Pings
-from ._receiver import CloseReason, EventQueue, HandshakeCompleted, QUICReceiver
+from ._receiver import CloseReason, EventQueue, QUICReceiver
 from ._sender import StreamSender
 from ._settings import QUICSettings
 from ._stream import QUICStream
@@ -41,7 +43,7 @@ __all__ = ["QUICConnection"]
 _MESSAGE_OCTETS: Final = 256
 
 
-class QUICConnection:
+class QUICConnection(QUICInspection):
     """One QUIC connection.
 
     Args:
@@ -107,70 +109,7 @@ class QUICConnection:
         self._lost = False
         self._reason: CloseReason | None = None
         self._own_streams_left = (0, 0)
-        self._last_datagrams: list[DatagramType] = []
-        self._heard_after_close = 0
-
-    # What the connection is.
-
-    @property
-    def handshake(self) -> HandshakeCompleted | None:
-        """What the handshake brought, once it has completed."""
-        return self._inbound.handshake
-
-    @property
-    def close_reason(self) -> CloseReason | None:
-        """Why the connection has ended; ``None`` while it goes on."""
-        return self._reason
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it is over for good: no datagram for it is of interest any more, and none will be sent."""
-        return self._reason is not None and (
-            self._lost or self._machine.is_over or not self._machine.started or self._machine.get_timer() is None
-        )
-
-    @property
-    def connection_ids(self) -> Sequence[bytes]:
-        """Ids that route datagrams to this connection: those issued, and a client's first choice for its handshake."""
-        ids = self._machine.local_connection_ids
-        initial = self._machine.initial_destination_id
-        return ids if initial is None else [*ids, initial]
-
-    def take_connection_id_changes(self) -> tuple[list[bytes], list[bytes]]:
-        """Return ids issued and ids retired since the last call; what the connection began with is neither."""
-        issued, self._machine.issued_ids = self._machine.issued_ids, []
-        retired, self._inbound.retired_ids = self._inbound.retired_ids, []
-        return issued, retired
-
-    @property
-    def remote_address(self) -> AddressType | None:
-        """Where datagrams go at present."""
-        return self._machine.get_peer_address()
-
-    @property
-    def can_send_early(self) -> bool:
-        """Whether 0-RTT data can be sent (client)."""
-        return self.settings.early_data and self._machine.can_send_early
-
-    @property
-    def version(self) -> int | None:
-        """The QUIC version, as far as it is known."""
-        return self._machine.version
-
-    @property
-    def peer_certificate(self) -> bytes | None:
-        """The peer's certificate, DER."""
-        return self._machine.peer_certificate
-
-    @property
-    def round_trip_seconds(self) -> float | None:
-        """The smoothed round-trip time, once it was measured."""
-        return self._machine.round_trip_seconds
-
-    @property
-    def open_streams(self) -> int:
-        """How many streams there are records of."""
-        return len(self.streams.live)
+        self._last_word = LastWord()
 
     # Streams.
 
@@ -186,10 +125,6 @@ class QUICConnection:
         """
         self._check_open()
         return self.streams.next_id(unidirectional=unidirectional)
-
-    def may_be_opened_by_peer(self, stream_id: int) -> bool:
-        """Whether the peer's stream of an id is open, was, or could be within the limit it was given."""
-        return stream_id // 4 < self._machine.streams_allowed(unidirectional=is_unidirectional(stream_id))
 
     def submit_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
         """Send octets on a stream.
@@ -280,20 +215,7 @@ class QUICConnection:
             if not stream.credit.held:
                 self.streams.release(stream)
 
-    def unacknowledged_octets(self, stream_id: int) -> int:
-        """Return how many octets of a stream the peer has not acknowledged."""
-        return self._machine.unsent_and_unacknowledged(stream_id)[1]
-
-    def has_bidirectional_streams(self) -> bool:
-        """Whether there is a bidirectional stream that is not over on the wire, or not released."""
-        return any(not is_unidirectional(stream_id) for stream_id in self.streams.live)
-
     # Datagrams of the application, pings, keys, and the end.
-
-    @property
-    def max_datagram_frame_octets(self) -> int:
-        """What a DATAGRAM frame can carry; negative when the peer takes none."""
-        return self._machine.datagram_frame_room()
 
     def submit_datagram_frame(self, data: bytes) -> None:
         """Send a DATAGRAM frame (RFC 9221). When too many wait, the oldest is dropped.
@@ -329,6 +251,12 @@ class QUICConnection:
             self._terminate(CloseReason(code, message, application, local=True))
 
     # Events, time and the transport.
+
+    def take_connection_id_changes(self) -> tuple[list[bytes], list[bytes]]:
+        """Return ids issued and ids retired since the last call; what the connection began with is neither."""
+        issued, self._machine.issued_ids = self._machine.issued_ids, []
+        retired, self._inbound.retired_ids = self._inbound.retired_ids, []
+        return issued, retired
 
     def next_event(self) -> Event | None:
         """Return the next event, or ``None`` when there is none for now. For those without a receiver."""
@@ -381,7 +309,7 @@ class QUICConnection:
             return
         data, address = datagram
         if self._reason is not None:
-            self._heard_after_close += 1
+            self._last_word.heard()
             return
         if self._machine.is_stateless_reset(data):
             self._lost = True
@@ -402,7 +330,9 @@ class QUICConnection:
         machine = self._machine
         datagrams = machine.datagrams_to_send(self._now)
         if self._reason is not None:
-            return self._closing_datagrams(datagrams)
+            if datagrams:
+                self._last_word.said(datagrams)
+            return datagrams or ([] if self.is_closed else self._last_word.again())
         self._take_events()
         self.streams.discarded(machine.take_discarded())
         self._dirty = True
@@ -415,25 +345,13 @@ class QUICConnection:
 
     # Inside.
 
-    def _closing_datagrams(self, datagrams: list[DatagramType]) -> list[DatagramType]:
-        """Repeat the last word to a peer that still talks, less and less often (RFC 9000 §10.2.1)."""
-        if datagrams:
-            self._last_datagrams = datagrams[-1:]
-            self._heard_after_close = 0
-            return datagrams
-        heard = self._heard_after_close
-        if heard and not heard & (heard - 1) and not self.is_closed:
-            self._heard_after_close += 1
-            return list(self._last_datagrams)
-        return []
-
     def _take_events(self) -> None:
         machine = self._machine
         self._dirty = True
         while self._reason is None and (event := machine.next_event()) is not None:
             self._inbound.take(event)
         if self._reason is None and (close := machine.close_reason) is not None:
-            self._terminate(_close_reason(machine, close))
+            self._terminate(close_reason(machine, close))
             return
         if self._reason is None and self._own_streams_changed():
             self._receiver.streams_allowed()
@@ -466,10 +384,3 @@ class QUICConnection:
             self._reason = reason
             self.streams.clear()
             self._receiver.terminated(reason)
-
-
-def _close_reason(machine: QuicMachine, close: PeerClose) -> CloseReason:
-    if machine.timed_out:
-        return CloseReason(QUICErrorCode.NO_ERROR, "the peer was silent for too long", application=False, local=True)
-    application = close.frame_type is None
-    return CloseReason(close.error_code, close.reason_phrase or "", application, local=not machine.closed_by_peer)
