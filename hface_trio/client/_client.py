@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -51,10 +51,11 @@ class Client:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         observer: Observer | None = None,
+        engines: Mapping[str, str] | None = None,
     ) -> None:
         self._tls_config = tls_config
         self._context = ConnectionContext(limits or Limits(), timeouts or Timeouts(), observer=observer)
-        self._opener = make_opener(http_versions, networking, self._context)
+        self._opener = make_opener(http_versions, networking, self._context, engines=engines)
         self._own_nursery = OwnNursery()
         self._entered = False
         self._idle: dict[tuple[str, str, int], deque[HTTPConnection]] = {}
@@ -205,6 +206,7 @@ def open_client(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     observer: Observer | None = None,
+    engines: Mapping[str, str] | None = None,
 ) -> Client:
     """Make a client: a context manager that owns a nursery for its connections.
 
@@ -216,6 +218,7 @@ def open_client(
         limits: bounds on counts and sizes.
         timeouts: bounds on what a peer may stretch.
         observer: is told of openings and closings.
+        engines: names of engines by HTTP version, such as ``{"1.1": "httptools"}``; the usual ones unless given.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -227,4 +230,5 @@ def open_client(
         limits=limits,
         timeouts=timeouts,
         observer=observer,
+        engines=engines,
     )

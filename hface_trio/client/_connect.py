@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,7 +20,7 @@ from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ClientTLSConfig
 from ..networking import ClientNetworking
-from ..protocols import ALPNHTTPFactory, HTTP1ClientFactory, HTTP2ClientFactory, HTTPOverTCPFactory
+from ..protocols import ALPNHTTPFactory, HTTP1ClientFactory, HTTP2ClientFactory, HTTPOverTCPFactory, check_engines
 from ..protocols.http2 import HTTP2Settings
 from ._url import RequestURL
 
@@ -41,6 +41,7 @@ def make_opener(
     http2_settings: HTTP2Settings | None = None,
     http3_settings: HTTP3Settings | None = None,
     upgrade_h2c: bool = False,
+    engines: Mapping[str, str] | None = None,
 ) -> HTTPOpener:
     """Return an opener for the given HTTP versions.
 
@@ -54,9 +55,13 @@ def make_opener(
         if version not in _SUPPORTED_VERSIONS:
             known = ", ".join(_SUPPORTED_VERSIONS)
             raise ConfigurationError(f"HTTP version {version!r} is not supported; there is {known}")
+    engines = engines or {}
+    check_engines(engines)
     factories: dict[str, HTTPOverTCPFactory] = {
-        "2": HTTP2ClientFactory(limits=context.limits, timeouts=context.timeouts, settings=http2_settings),
-        "1.1": HTTP1ClientFactory(limits=context.limits, timeouts=context.timeouts),
+        "2": HTTP2ClientFactory(
+            engines.get("2", "h2"), limits=context.limits, timeouts=context.timeouts, settings=http2_settings
+        ),
+        "1.1": HTTP1ClientFactory(engines.get("1.1", "h11"), limits=context.limits, timeouts=context.timeouts),
     }
     over_tcp = [factories[version] for version in versions if version in factories]
     openers: list[HTTPOpener] = []
@@ -96,6 +101,7 @@ async def connect(
     http2_settings: HTTP2Settings | None = None,
     http3_settings: HTTP3Settings | None = None,
     upgrade_h2c: bool = False,
+    engines: Mapping[str, str] | None = None,
 ) -> HTTPConnection:
     """Open one connection in a nursery of the caller's.
 
@@ -116,6 +122,7 @@ async def connect(
         http2_settings: options of HTTP/2.
         http3_settings: options of HTTP/3, those of QUIC with them.
         upgrade_h2c: ask a cleartext server to upgrade from HTTP/1.1 to HTTP/2 (RFC 7540 §3.2).
+        engines: names of engines by HTTP version, such as ``{"1.1": "httptools"}``; the usual ones unless given.
 
     Raises:
         ConnectError: no connection could be made.
@@ -132,6 +139,7 @@ async def connect(
         http2_settings=http2_settings,
         http3_settings=http3_settings,
         upgrade_h2c=upgrade_h2c,
+        engines=engines,
     )
     return await open_connection(nursery, opener, RequestURL.parse(url), tls_config)
 

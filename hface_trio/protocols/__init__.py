@@ -17,7 +17,7 @@ from ._interfaces import (
     OutputEnd,
     StreamCodes,
 )
-from ._registry import EngineGroup, ProtocolRegistry, protocol_registry
+from ._registry import EngineGroup, ProtocolRegistry, check_engines, protocol_registry
 from .http1 import HTTP1ClientFactory, HTTP1ServerFactory
 from .http2 import HTTP2ClientFactory, HTTP2ServerFactory
 
@@ -44,6 +44,7 @@ __all__ = [
     "OutputEnd",
     "ProtocolRegistry",
     "StreamCodes",
+    "check_engines",
     "protocol_registry",
 ]
 

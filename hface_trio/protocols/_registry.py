@@ -7,7 +7,7 @@ this package are known without entry points too, so that they work from a source
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +16,9 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["EngineGroup", "ProtocolRegistry", "protocol_registry"]
+__all__ = ["EngineGroup", "ProtocolRegistry", "check_engines", "protocol_registry"]
+
+_VERSIONS_WITH_A_CHOICE = ("1.1", "2")
 
 _BUILTIN_ENGINES: dict[str, dict[str, str]] = {
     "http1_servers": {
@@ -111,3 +113,15 @@ class ProtocolRegistry:
 
 protocol_registry: ProtocolRegistry = ProtocolRegistry()
 """The engines of this interpreter's environment."""
+
+
+def check_engines(engines: Iterable[str]) -> None:
+    """Check the HTTP versions for which engines were chosen.
+
+    Raises:
+        ConfigurationError: for one of them there is no choice.
+    """
+    for version in engines:
+        if version not in _VERSIONS_WITH_A_CHOICE:
+            known = " and ".join(_VERSIONS_WITH_A_CHOICE)
+            raise ConfigurationError(f"engines can be chosen for HTTP versions {known}, not for {version!r}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..connections import ConnectionContext, HTTPListener, HTTPMultiListener, HTTPOverTCPListener
 from ..errors import ConfigurationError
 from ..models import AddressType, ServerTLSConfig
 from ..networking import ServerNetworking
-from ..protocols import ALPNHTTPFactory, HTTP1ServerFactory, HTTP2ServerFactory, HTTPOverTCPFactory
+from ..protocols import ALPNHTTPFactory, HTTP1ServerFactory, HTTP2ServerFactory, HTTPOverTCPFactory, check_engines
 from ..protocols.http2 import HTTP2Settings
 from ._endpoint import Endpoint
 
@@ -36,6 +36,7 @@ class ListeningOptions:
         http2_settings: options of HTTP/2.
         http3_settings: options of HTTP/3.
         quic_router_settings: how strangers are met on QUIC.
+        engines: names of engines by HTTP version, where it is not to be the usual one.
 
     Raises:
         ConfigurationError: a version is not known, or none was given.
@@ -46,8 +47,10 @@ class ListeningOptions:
     http2_settings: HTTP2Settings | None = None
     http3_settings: HTTP3Settings | None = None
     quic_router_settings: QUICRouterSettings | None = None
+    engines: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
+        check_engines(self.engines)
         if self.http_versions is None:
             return
         if not self.http_versions:
@@ -154,9 +157,10 @@ def _tcp_factory(
     versions: Sequence[str], options: ListeningOptions, context: ConnectionContext
 ) -> HTTPOverTCPFactory | None:
     common: dict[str, Any] = {"limits": context.limits, "timeouts": context.timeouts}
+    engines = options.engines
     makers: dict[str, Callable[[], HTTPOverTCPFactory]] = {
-        "2": lambda: HTTP2ServerFactory(**common, settings=options.http2_settings),
-        "1.1": lambda: HTTP1ServerFactory(**common),
+        "2": lambda: HTTP2ServerFactory(engines.get("2", "h2"), **common, settings=options.http2_settings),
+        "1.1": lambda: HTTP1ServerFactory(engines.get("1.1", "h11"), **common),
     }
     factories = [makers[version]() for version in versions if version in makers]
     return ALPNHTTPFactory(factories) if factories else None

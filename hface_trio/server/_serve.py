@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -171,6 +171,7 @@ async def serve(
     http2_settings: HTTP2Settings | None = None,
     http3_settings: HTTP3Settings | None = None,
     quic_router_settings: QUICRouterSettings | None = None,
+    engines: Mapping[str, str] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve requests until the server is shut down or cancelled.
@@ -192,10 +193,11 @@ async def serve(
         http2_settings: options of HTTP/2.
         http3_settings: options of HTTP/3, those of QUIC with them.
         quic_router_settings: how strangers are met on QUIC: Retry, and limits on connections in their handshakes.
+        engines: names of engines by HTTP version, such as ``{"1.1": "httptools"}``; the usual ones unless given.
         task_status: started with the :class:`Server` when all endpoints are bound.
 
     Raises:
-        ConfigurationError: an endpoint or the TLS configuration cannot be used.
+        ConfigurationError: an endpoint, an engine or the TLS configuration cannot be used.
         OSError: an endpoint cannot be bound.
 
     Cancellation: connections are closed at once; :meth:`Server.shutdown` is the orderly way.
@@ -209,7 +211,9 @@ async def serve(
     context = ConnectionContext(
         limits, timeouts, Ledger(limits.buffered_octets), observer=observer, on_peer_gone=on_peer_gone
     )
-    options = ListeningOptions(http_versions, tls_config, http2_settings, http3_settings, quic_router_settings)
+    options = ListeningOptions(
+        http_versions, tls_config, http2_settings, http3_settings, quic_router_settings, engines or {}
+    )
     networking = networking or SystemNetworking()
     listeners: list[HTTPListener] = []
     bound: list[Endpoint] = []

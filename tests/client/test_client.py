@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ import trio.testing
 import hface_trio
 from hface_trio import HTTPStream
 from hface_trio.events import HeadersReceived
+from hface_trio.testing import MemoryNetworking
 
 from ..connections.harness import ADDRESS, Outcomes, Peer, serving
 
@@ -348,3 +350,27 @@ async def test_cancelling_the_nursery_closes_the_connection(autojump_clock: Cloc
             nursery.cancel_scope.cancel()
         await trio.sleep(0.1)
         assert s.server.statistics().connections == 0
+
+
+@pytest.mark.parametrize("engine", ["h11", "httptools"])
+async def test_an_engine_is_chosen_by_its_name(engine: str, autojump_clock: trio.testing.MockClock) -> None:
+    network = MemoryNetworking()
+
+    async def handler(stream: hface_trio.HTTPStream) -> None:
+        await stream.send_response(200, body=await stream.read_body())
+
+    async with trio.open_nursery() as nursery:
+        serve = functools.partial(hface_trio.serve, networking=network, engines={"1.1": engine})
+        server = await nursery.start(serve, handler, "http://localhost:80")
+        async with hface_trio.open_client(networking=network, engines={"1.1": engine}) as client:
+            response = await client.request("POST", "http://localhost:80/", content=b"hello")
+            assert (response.status, response.body) == (200, b"hello")
+        await server.shutdown()
+
+
+@pytest.mark.parametrize("engines", [{"1.1": "none"}, {"3": "aioquic"}, {"4": "h2"}])
+async def test_an_engine_that_there_is_not_is_refused(engines: dict[str, str]) -> None:
+    with pytest.raises(hface_trio.ConfigurationError, match="engine"):
+        hface_trio.open_client(engines=engines)
+    with pytest.raises(hface_trio.ConfigurationError, match="engine"):
+        await hface_trio.serve(None, "http://localhost:0", engines=engines)
