@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import trio
 from _application import handler
@@ -19,20 +18,21 @@ _MANY = 20_000
 
 
 def serve_h11(certificate: Certificate | None) -> None:
-    """Serve with the default engines."""
-    _serve(certificate)
+    """Serve HTTP/1.1 with h11."""
+    _serve("h11", certificate)
 
 
 def serve_httptools(certificate: Certificate | None) -> None:
     """Serve HTTP/1.1 with httptools."""
-    _serve(certificate, http1_engine="httptools")
+    _serve("httptools", certificate)
 
 
-def _serve(certificate: Certificate | None, **options: Any) -> None:
+def _serve(http1_engine: str, certificate: Certificate | None) -> None:
     async def main() -> None:
         tls = hface_trio.ServerTLSConfig(*certificate) if certificate else None
         limits = hface_trio.Limits(connections_per_address=_MANY)
-        serve = functools.partial(hface_trio.serve, tls_config=tls, limits=limits, **options)
+        engines = {"1.1": http1_engine}
+        serve = functools.partial(hface_trio.serve, tls_config=tls, limits=limits, engines=engines)
         async with trio.open_nursery() as nursery:
             endpoint = f"{'https' if tls else 'http'}://{HOST}:0"
             server: hface_trio.Server = await nursery.start(serve, handler, endpoint)

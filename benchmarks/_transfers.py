@@ -43,6 +43,7 @@ _SERVERS = {
 }
 _ESSENTIAL = ("bare-trio", "hface-trio")
 _FLOOR = "bare-trio"
+_FLOOR_OCTETS = 128 * _MIB
 _OCTETS = {"1.1": 128 * _MIB, "2": 128 * _MIB, "3": 16 * _MIB}
 
 
@@ -53,13 +54,13 @@ class _Transfers:
     Args:
         http_version: which.
         octets: how large they are.
-        upload: a file of that size.
+        uploads: files of zeros, by size.
         setting: of the run.
     """
 
     http_version: str
     octets: int
-    upload: Path
+    uploads: dict[int, Path]
     setting: Setting
 
     def measure(self, server: ServerProcess) -> Sample:
@@ -75,11 +76,16 @@ class _Transfers:
             except RuntimeError as exc:
                 raise RuntimeError(f"{server.name}, HTTP/{self.http_version} {direction}: {exc}") from exc
             processor_seconds = server.processor_seconds() - before
-            sample[f"{direction}_processor_s"] = processor_seconds
-            sample[f"{direction}_mib_per_s"] = self.octets / _MIB / processor_seconds
-            sample[f"{direction}_wall_s"] = seconds
+            share = self.octets / self._octets_of(server)
+            sample[f"{direction}_processor_s"] = processor_seconds * share
+            sample[f"{direction}_mib_per_s"] = self.octets / _MIB / (processor_seconds * share)
+            sample[f"{direction}_wall_s"] = seconds * share
         sample["peak_mib"] = server.peak_octets() / _MIB
         return sample
+
+    def _octets_of(self, server: ServerProcess) -> int:
+        """Return how large bodies are: for the floor as large as can be, so that its figure is a steady one."""
+        return _FLOOR_OCTETS if server.name == _FLOOR else self.octets
 
     def _by_curl(self, server: ServerProcess, direction: Direction) -> float:
         down = direction == "down"
@@ -88,12 +94,13 @@ class _Transfers:
         # Expect would add a round trip, and curl's wait of a second where a server does not answer it.
         command += ["--cacert", self.setting.cafile, _HTTP_OPTIONS[http_version], "--header", "Expect:"]
         command += ["--write-out", _REPORT]
-        command += ["--output", "/dev/null"] if down else ["--upload-file", str(self.upload)]
-        path = f"download/{self.octets}" if down else "upload"
+        command += ["--output", "/dev/null"] if down else ["--upload-file", str(self.uploads[self._octets_of(server)])]
+        octets = self._octets_of(server)
+        path = f"download/{octets}" if down else "upload"
         output = run_pinned([*command, server.url + path], _LONGEST_SECONDS, self.setting.load_core)
         body, _, report = output.rpartition("\n")
         status, seen_version, received, seconds = report.split()
-        self._check(int(status), int(received if down else body or 0))
+        self._check(int(status), int(received if down else body or 0), octets)
         if seen_version != http_version:
             raise RuntimeError(f"it answered by HTTP/{seen_version}")
         return float(seconds)
@@ -110,11 +117,12 @@ class _Transfers:
         )
         report = run_http3(job, self.setting.load_core)
         arrived = report["octets"] if down else int(report["last_body"] or 0)
-        self._check(200 if report["requests"] == 1 else 0, arrived)
+        self._check(200 if report["requests"] == 1 else 0, arrived, self.octets)
         return float(report["seconds"])
 
-    def _check(self, status: int, arrived: int) -> None:
-        if status != 200 or arrived != self.octets:
+    @staticmethod
+    def _check(status: int, arrived: int, octets: int) -> None:
+        if status != 200 or arrived != octets:
             raise RuntimeError(f"status {status}, {arrived} octets arrived")
 
 
@@ -130,15 +138,19 @@ def _measure(http_version: str, setting: Setting) -> Measurement:
     measurement = Measurement(
         f"transfers-{http_version}",
         f"Large bodies, HTTP/{http_version}",
-        f"{octets // _MIB} MiB over TLS, one at a time, by {maker}. Bare trio is HTTP/1.1 on trio's SSLStream.",
+        f"{octets // _MIB} MiB over TLS, one at a time, by {maker}. Bare trio is HTTP/1.1 on trio's SSLStream"
+        f"{', with 128 MiB, in proportion' if octets != _FLOOR_OCTETS else ''}.",
         _FIGURES,
         "down_processor_s",
         _FLOOR,
     )
     with contextlib.ExitStack() as stack:
-        upload = stack.enter_context(tempfile.NamedTemporaryFile(prefix="hface-trio-"))
-        upload.truncate(octets)
-        transfers = _Transfers(http_version, octets, Path(upload.name), setting)
+        uploads: dict[int, Path] = {}
+        for size in {octets, _FLOOR_OCTETS}:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="hface-trio-"))
+            file.truncate(size)
+            uploads[size] = Path(file.name)
+        transfers = _Transfers(http_version, octets, uploads, setting)
         servers: list[ServerProcess] = []
         for name in setting.choose(_SERVERS[http_version], essential=_ESSENTIAL):
             server = stack.enter_context(running_server(name, setting.server_core, setting.certificate))
