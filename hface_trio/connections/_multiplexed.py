@@ -452,9 +452,11 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
 
     async def send_data(self, stream: HTTPStream, data: Buffer, end_stream: bool) -> None:
         """Queue data; wait until at most 64 KiB of the stream is unsent."""
-        queue = self._queue_of(stream)
         if isinstance(data, memoryview):
             data = data.cast("B")
+        if stream.send_queue is None and self.writer.submit_at_once(stream.stream_id, data, end_stream):
+            return
+        queue = self._queue_of(stream)
         self.writer.put(queue, data, end_stream)
         if queue.octets <= 64 * 1024:
             return

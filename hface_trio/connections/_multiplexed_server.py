@@ -119,7 +119,9 @@ class MultiplexedServerDriver(MultiplexedDriver):
             self._finish(stream)
             return
         failure: BaseException | None = None
-        scope = stream.scope = trio.CancelScope(deadline=trio.current_time() + context.timeouts.handler_seconds)
+        scope = stream.scope = trio.CancelScope()
+        if context.timeouts.handler_seconds != math.inf:
+            scope.deadline = trio.current_time() + context.timeouts.handler_seconds
         ended = False
         try:
             with scope:

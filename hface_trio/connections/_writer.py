@@ -208,16 +208,24 @@ class Writer:
         if queue.on_empty is not None:
             queue.on_empty()
 
+    def submit_at_once(self, stream_id: int, data: Buffer, end_stream: bool) -> bool:
+        """Hand data of a stream that has nothing queued to the protocol, if it takes all of it; return whether it did.
+
+        Only while nobody else has anything to send; the protocol holds one write's worth.
+        """
+        if self._ready_count or len(data) > self._protocol.send_capacity(stream_id):
+            return False
+        self._protocol.submit_data(stream_id, data, end_stream)
+        self.wake()
+        return True
+
     def put(self, queue: SendQueue, data: Buffer, end_stream: bool) -> None:
         """Queue data. Never waits."""
         n_octets = len(data)
         if queue.empty:
             queue.progress_at = trio.current_time()
             queue.progress_octets = 0
-            if not self._ready_count and n_octets <= self._protocol.send_capacity(queue.stream_id):
-                # Nobody else has anything to send: straight into the engine, which holds one write's worth.
-                self._protocol.submit_data(queue.stream_id, data, end_stream)
-                self.wake()
+            if self.submit_at_once(queue.stream_id, data, end_stream):
                 return
         if n_octets:
             queue.buffers.append(data)
