@@ -55,6 +55,6 @@ def test_twenty_thousand_requests_leave_nothing_behind():
     objects, blocks = held(net)
     assert exchange(net, 1900) == 1900 * STREAMS
     objects_later, blocks_later = held(net)
-    assert objects_later - objects < 100
+    assert objects_later - objects < 300  # the sections that are remembered among them
     assert blocks_later - blocks < 2000
     assert (net.client.open_streams, net.server.open_streams) == (0, 0)
