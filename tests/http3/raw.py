@@ -127,10 +127,13 @@ class RawPeer:
         socket: where to.
         target: the server's address; without it the peer is the server.
         window: windows that are never widened; stock ones that are otherwise.
+        streams: how many request streams may be open at a time.
         configuration: of aioquic.
     """
 
-    def __init__(self, socket, target=None, *, window: Window | None = None, **configuration) -> None:
+    def __init__(
+        self, socket, target=None, *, window: Window | None = None, streams: int = 128, **configuration
+    ) -> None:
         self.socket = socket
         self.client = target is not None
         self.configuration = QuicConfiguration(is_client=self.client, alpn_protocols=list(ALPN), **configuration)
@@ -143,6 +146,7 @@ class RawPeer:
         self.tickets: list = []
         self.quic: _Machine | None = None
         self._window = window
+        self._streams = streams
         self._received: dict[int, _Received] = {}
         self._decoder = pylsqpack.Decoder(4096, 16)
         self._changed = trio.Event()
@@ -159,6 +163,7 @@ class RawPeer:
 
     def _make(self, **arguments) -> _Machine:
         machine = _Machine(configuration=self.configuration, session_ticket_handler=self.tickets.append, **arguments)
+        machine._local_max_streams_bidi.value = machine._local_max_streams_bidi.sent = self._streams
         if self._window is not None:
             machine.credits = False
             machine._local_max_data.value = machine._local_max_data.sent = self._window.connection
