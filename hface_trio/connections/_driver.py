@@ -80,6 +80,20 @@ class StreamDriver(ABC):
         Cancellation: the sending side of the stream breaks when a part was submitted.
         """
 
+    def submit_response(self, stream: HTTPStream, status: int, headers: HeadersType, body: bytes) -> bool:
+        """Submit a whole response and let it leave, where that is less to do than one thing after the other. Never waits.
+
+        Args:
+            stream: a server's stream that has sent nothing.
+            status: from 200 to 599, of a response that has a body.
+            headers: its fields, without ``:status`` and ``content-length``.
+            body: its body, of 16 KiB at most.
+
+        Returns:
+            Whether this was done; if not, nothing was.
+        """
+        return False
+
     @abstractmethod
     def transmit(self, stream: HTTPStream) -> None:
         """Let leave what was submitted. Never waits."""

@@ -18,8 +18,10 @@ import trio
 
 from ..errors import BodyTooLargeError, HfaceError, RemoteProtocolError, StreamResetError
 from ..events import HeadersReceived, StreamEvent
+from ..models import HeadersType
 from ..networking import ByteStream
 from ..protocols import HTTPOverTCPProtocol, HTTPOverTCPUpgrade
+from ..protocols.http1 import HTTP1Server
 from ._context import ConnectionContext, logger
 from ._observer import ConnectionRecord
 from ._serial import SerialDriver
@@ -54,6 +56,7 @@ class SerialServerDriver(SerialDriver):
     ) -> None:
         super().__init__(protocol, transport, context, record, initial)
         self.handler = handler
+        self._http1 = protocol if isinstance(protocol, HTTP1Server) else None
         self._upgrade = upgrade
         self._ready: HTTPStream | None = None
         self._serving: HTTPStream | None = None
@@ -181,6 +184,16 @@ class SerialServerDriver(SerialDriver):
             return False
         self.protocol.submit_headers(event.stream_id, [(b":status", b"101"), (b"upgrade", b"h2c")])
         self._attention.wake()
+        return True
+
+    def submit_response(self, stream: HTTPStream, status: int, headers: HeadersType, body: bytes) -> bool:
+        """Submit a whole response and let it leave."""
+        if self._http1 is None or self.output.unsent_octets:
+            return False
+        self._http1.submit_response(stream.stream_id, status, headers, body)
+        self.pump()
+        if self._paused:
+            self.resume_reading()
         return True
 
     def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:

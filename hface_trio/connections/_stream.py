@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = ["HTTPStream"]
 
+_WHOLE_OCTETS = 16 * 1024
+_AUTOMATIC_FIELDS = frozenset({b"alt-svc", b"content-length", b"date"})
+"""What is added to responses that have it not."""
+
 DEFAULT_BODY_OCTETS = 1024 * 1024
 """What ``read_body`` takes unless told otherwise: room for forms and documents, not for uploads."""
 
@@ -103,7 +107,10 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self.protocol: bytes | None = None
         self.upgrade: bytes | None = None
         for name, value in headers:
-            if name == b":method":
+            if name[:1] != b":":
+                if name == b"upgrade":
+                    self.upgrade = value
+            elif name == b":method":
                 self.method = value
             elif name == b":scheme":
                 self.scheme = value
@@ -113,8 +120,6 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
                 self.path = value
             elif name == b":protocol":
                 self.protocol = value
-            elif name == b"upgrade":
-                self.upgrade = value
         self.response_headers: HeadersType | None = None
         self.status: int | None = None
         self.informational: list[HeadersType] = []
@@ -359,6 +364,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         self._check_server("send_response")
         await self._begin_sending()
         try:
+            if isinstance(body, bytes) and self._send_whole(status, headers, body):
+                return
             n_octets = len(body) if isinstance(body, bytes) else memoryview(body).nbytes
             section: list[HeaderType] = [(b":status", b"%d" % status), *headers]
             if status in {204, 304}:
@@ -552,6 +559,25 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         except BaseException:
             self._sending = False
             raise
+
+    def _send_whole(self, status: int, headers: HeadersType, body: bytes) -> bool:
+        """Send an ordinary response in one go, if it is one; return whether it was."""
+        rules = self.rules
+        if rules.head_sent or not 0 < len(body) <= _WHOLE_OCTETS or not 200 <= status <= 599:
+            return False
+        if status in {204, 304} or self.method in {b"HEAD", b"CONNECT"}:
+            return False
+        for name, _ in headers:
+            if name in _AUTOMATIC_FIELDS:
+                return False
+        services = self._driver.alternative_services
+        fields = [*headers, date_field()] if services is None else [*headers, date_field(), (b"alt-svc", services)]
+        if not self._driver.submit_response(self, status, fields, body):
+            return False
+        rules.head_sent = rules.ended = True
+        self.status = status
+        self.body_octets_sent += len(body)
+        return True
 
     def _submit_response(self, headers: HeadersType, end_stream: bool) -> None:
         status, length, dated, advertised = describe_response(headers)

@@ -14,7 +14,7 @@ from ._handler import (
     RequestReceived,
     Upgraded,
 )
-from ._server import H11ServerProtocol
+from ._server import H11ServerProtocol, HTTP1Server
 
 __all__ = [
     "BodyReceived",
@@ -24,6 +24,7 @@ __all__ = [
     "H11ClientProtocol",
     "H11ServerProtocol",
     "HTTP1ClientFactory",
+    "HTTP1Server",
     "HTTP1ServerFactory",
     "ProtocolEvent",
     "ProtocolHandler",

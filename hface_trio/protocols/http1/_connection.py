@@ -186,9 +186,9 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         if self._buffer or self._input_ended:
             self._advance(self._buffer)
 
-    def _advance(self, source: bytes | bytearray) -> None:
-        """Parse ``source``, which is the buffer, or comes with an empty one, as far as possible."""
-        position, size = 0, len(source)
+    def _advance(self, source: bytes | bytearray, position: int = 0) -> None:
+        """Parse ``source``, which is the buffer, or comes with an empty one, from ``position`` on as far as possible."""
+        size = len(source)
         try:
             while position < size:
                 receiving = self._receiving

@@ -13,7 +13,7 @@ from ...models import HeadersType
 from .._interfaces import Buffer
 from ._grammar import reason_phrase
 
-__all__ = ["chunk", "last_chunk", "request_head", "response_head"]
+__all__ = ["chunk", "last_chunk", "request_head", "response_head", "whole_response"]
 
 _STATUS_LINES: dict[int, bytes] = {}
 """Those that were sent: at most 500."""
@@ -21,10 +21,26 @@ _STATUS_LINES: dict[int, bytes] = {}
 
 def response_head(status: int, lines: Iterable[bytes]) -> bytes:
     """Return the head of a response, an interim one too, from its field lines."""
-    start = _STATUS_LINES.get(status)
-    if start is None:
-        start = _STATUS_LINES[status] = b"HTTP/1.1 %d %b\r\n" % (status, reason_phrase(status))
-    return b"".join((start, *lines, b"\r\n"))
+    return b"".join((_STATUS_LINES.get(status) or _start_line(status), *lines, b"\r\n"))
+
+
+def whole_response(status: int, lines: Iterable[bytes], body: bytes, *, close: bool) -> bytes:
+    """Return a response with a short body, the length of which is added to its head.
+
+    Args:
+        status: its status.
+        lines: its field lines.
+        body: its body, which is copied.
+        close: the connection ends after it.
+    """
+    start = _STATUS_LINES.get(status) or _start_line(status)
+    end = b"content-length: %d\r\nconnection: close\r\n\r\n" if close else b"content-length: %d\r\n\r\n"
+    return b"".join((start, *lines, end % len(body), body))
+
+
+def _start_line(status: int) -> bytes:
+    line = _STATUS_LINES[status] = b"HTTP/1.1 %d %b\r\n" % (status, reason_phrase(status))
+    return line
 
 
 def request_head(method: bytes, target: bytes, lines: Iterable[bytes]) -> bytes:

@@ -25,7 +25,7 @@ from ._grammar import (
     TRAILER_FORBIDDEN_FIELDS,
 )
 
-__all__ = ["OutboundRequest", "OutboundResponse", "check_request", "check_response", "check_trailers"]
+__all__ = ["OutboundRequest", "OutboundResponse", "check_request", "check_response", "check_trailers", "plain_lines"]
 
 _REQUEST_PSEUDO_HEADERS = frozenset({b":method", b":scheme", b":authority", b":path"})
 # Fields that mean something here, and so are looked at each time.
@@ -181,6 +181,24 @@ def check_response(headers: HeadersType) -> OutboundResponse:
     if status < 200 and content_length is not None:
         raise LocalProtocolError("content-length in a 1xx response")
     return OutboundResponse(status, lines, content_length, upgrades)
+
+
+def plain_lines(headers: HeadersType) -> list[bytes] | None:
+    """Check fields of a response, and return their lines; ``None`` when one of them needs a closer look.
+
+    Raises:
+        LocalProtocolError: a field cannot be sent.
+    """
+    lines: list[bytes] = []
+    for field in headers:
+        line = _remembered.get(field)
+        if line is None:
+            name, value = field
+            if name in _SPECIAL_FIELDS:
+                return None
+            line = _field_line(name, value)
+        lines.append(line)
+    return lines
 
 
 def check_trailers(headers: HeadersType) -> list[HeaderType]:
