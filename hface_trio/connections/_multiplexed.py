@@ -314,7 +314,9 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         timer = self.protocol.get_timer()
         if timer is None:
             return self._sweep_at
-        if timer <= self._now:  # the protocol knows: it leaves with what the writer sends next, who looks again then
+        if (
+            -math.inf < timer <= self._now
+        ):  # the protocol knows: it leaves with what is sent next, and then this is asked
             timer = self._now + _OVERDUE_SECONDS
         return min(timer, self._sweep_at)
 

@@ -142,7 +142,7 @@ class RawPeer:
         self.control: int | None = None
         self.close_event: quic_events.ConnectionTerminated | None = None
         self.datagrams: list[bytes] = []
-        self.early = False
+        self.silent = False  # whether all that it sends is lost
         self.tickets: list = []
         self.quic: _Machine | None = None
         self._window = window
@@ -195,7 +195,9 @@ class RawPeer:
     def flush(self) -> None:
         """Send what may leave now."""
         if self.quic is not None and self.quic._network_paths:
-            self.socket.send_nowait(self.quic.datagrams_to_send(now=trio.current_time()))
+            datagrams = self.quic.datagrams_to_send(now=trio.current_time())
+            if not self.silent:
+                self.socket.send_nowait(datagrams)
 
     def _take(self, payload: bytes, address) -> None:
         if self.quic is None:

@@ -73,7 +73,7 @@ class Drain:
             self.phase = DrainPhase.ANNOUNCED
             self._control.send(pack_goaway(MAXIMUM_REQUEST_ID))
             self._ping = connection.quic.submit_ping()
-            self._deadline = connection.now + connection.settings.drain_ping_seconds
+            self._deadline = -math.inf  # until the time of the announcement is told
 
     def ping_acknowledged(self, uid: int) -> bool:
         """Go on if that ping was the drain's; return whether it was."""
@@ -84,11 +84,13 @@ class Drain:
 
     def clock(self, now: float) -> None:
         """Go on without the acknowledgement if it is late."""
-        if now >= self._deadline:
+        if self._deadline == -math.inf:
+            self._deadline = now + self._connection.settings.drain_ping_seconds
+        elif now >= self._deadline:
             self._go_on()
 
     def deadline(self) -> float:
-        """Return until when the acknowledgement is waited for."""
+        """Return until when the acknowledgement is waited for; at once, where the time of the announcement is open."""
         return self._deadline
 
     def settle(self) -> None:

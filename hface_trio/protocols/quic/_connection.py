@@ -230,7 +230,7 @@ class QUICConnection(QUICInspection):
 
     def submit_ping(self) -> int:
         """Send a ping and return its number, which comes back with its acknowledgement."""
-        return self.pings.send(self._now)
+        return self.pings.send()
 
     def submit_key_update(self) -> None:
         """Change the encryption keys (RFC 9001 §6), once the handshake is confirmed."""

@@ -17,21 +17,22 @@ class Pings:
         interval_seconds: of silence, before a ping is sent by itself.
     """
 
-    __slots__ = ("_counter", "_interval", "_machine", "_outstanding", "_quiet_since", "needed")
+    __slots__ = ("_counter", "_interval", "_machine", "_outstanding", "_quiet_since", "_undated", "needed")
 
     def __init__(self, machine: QuicMachine, interval_seconds: float) -> None:
         self._machine = machine
         self._interval = interval_seconds
         self._outstanding: dict[int, float] = {}
+        self._undated: list[int] = []  # sent since the time was told last
         self._counter = 0
         self._quiet_since: float | None = None
         self.needed: bool = False
         """Whether the connection has to be kept alive: then a ping goes out at half of the idle timeout too."""
 
-    def send(self, now: float) -> int:
-        """Send a ping and return its number."""
+    def send(self) -> int:
+        """Send a ping and return its number. It counts from when the time is told next."""
         self._counter += 1
-        self._outstanding[self._counter] = now
+        self._undated.append(self._counter)
         self._machine.send_ping(self._counter)
         return self._counter
 
@@ -46,13 +47,18 @@ class Pings:
 
     def clock(self, now: float) -> None:
         """Send what is due."""
+        for number in self._undated:
+            self._outstanding[number] = now
+        self._undated.clear()
         if now >= self.deadline():
             self._quiet_since = now
             self._counter += 1
             self._machine.send_ping(self._counter)
 
     def deadline(self) -> float:
-        """Return when a ping is due."""
+        """Return when a ping is due; at once, while the time of one is open."""
+        if self._undated:
+            return -math.inf
         if self._quiet_since is None or not self._machine.handshake_complete:
             return math.inf
         interval = min(self._interval, self._machine.idle_seconds / 2) if self.needed else self._interval
