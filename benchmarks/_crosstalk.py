@@ -78,8 +78,8 @@ async def _measure(target: Target, place: str, octets: int) -> tuple[float, floa
     for _ in range(_TURNS):
         alone += await _times_alone(target, place)
         beside += await _times_beside(target, place, octets)
-        if not beside:
-            break
+        if not beside or max(beside) > _SETTLE_SECONDS:
+            break  # this server is blocked, and would be so again
     return statistics.median(alone), statistics.median(beside) if beside else None
 
 
@@ -101,8 +101,6 @@ async def _times_beside(target: Target, place: str, octets: int) -> list[float]:
             while len(times) < _BESIDE and trio.current_time() < end and not uploaded.is_set():
                 with contextlib.suppress(RuntimeError, OSError, trio.BrokenResourceError):
                     times.append(await _get(target, wire if place == "same" else None))
-            if times and times[0] > _SETTLE_SECONDS:
-                await uploaded.wait()  # this server is blocked; let it come to itself
     return times
 
 

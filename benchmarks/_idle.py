@@ -8,7 +8,7 @@ import socket
 from collections.abc import Generator, Iterator
 
 from _application import BODY
-from _figures import Figure, Measurement
+from _figures import Figure, Measurement, Sample
 from _servers import ServerProcess, running_server
 from _setting import Setting
 
@@ -48,19 +48,22 @@ def measure_idle(setting: Setting) -> Iterator[Measurement]:
         "bare-trio",
     )
     for name in setting.choose(_SERVERS, essential=_ESSENTIAL):
-        with running_server(name, setting.server_core, None) as server:
-            with _connections(server, _WARM_UP):
-                pass  # what the first ones take is not theirs
-            before = server.resident_octets()
-            with _connections(server, count):
-                after = server.resident_octets()
-        sample = {
-            "kib_per_connection": (after - before) / count / 1024,
-            "before_mib": before / 2**20,
-            "with_mib": after / 2**20,
-        }
-        measurement.add(name, server.label, {**sample})
+        with running_server(name, setting.server_core, None) as server, setting.watching(server, "1.1"):
+            measurement.add(name, server.label, _measure(server, count))
     yield measurement
+
+
+def _measure(server: ServerProcess, count: int) -> Sample:
+    with _connections(server, _WARM_UP):
+        pass  # what the first ones take is not theirs
+    before = server.resident_octets()
+    with _connections(server, count):
+        after = server.resident_octets()
+    return {
+        "kib_per_connection": (after - before) / count / 1024,
+        "before_mib": before / 2**20,
+        "with_mib": after / 2**20,
+    }
 
 
 def _count(setting: Setting) -> int:

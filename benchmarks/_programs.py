@@ -55,7 +55,7 @@ class Program:
 
 
 PROGRAMS = {
-    "hface-trio": Program("hface_trio, h11", "ours", "_programs_ours:serve_h11"),
+    "hface-trio": Program("hface_trio", "ours", "_programs_ours:serve_h11"),
     "hface-trio-httptools": Program(
         "hface_trio, httptools", "ours", "_programs_ours:serve_httptools", ("httptools",), engine="httptools"
     ),

@@ -149,12 +149,13 @@ def _measure(http_version: str, scenario: _Scenario, setting: Setting) -> Measur
             try:
                 subject.warm_up()
             except RuntimeError as exc:
-                setting.fail(exc)
+                setting.fail(subject.server, http_version, exc)
                 subjects.remove(subject)
         for number in range(setting.rounds):
             # There and back again: nobody always follows the same one.
-            for subject in reversed(subjects) if number % 2 else subjects:
-                measurement.add(subject.server.name, subject.server.label, subject.measure(setting.seconds))
+            for subject in reversed(subjects) if number % 2 else list(subjects):
+                with setting.watching(subject.server, http_version):
+                    measurement.add(subject.server.name, subject.server.label, subject.measure(setting.seconds))
         order = [subject.server.name for subject in subjects]
-        measurement.rounds = {name: measurement.rounds[name] for name in order}
+        measurement.rounds = {name: measurement.rounds[name] for name in order if name in measurement.rounds}
     return measurement

@@ -74,7 +74,7 @@ class _Transfers:
             try:
                 seconds = self._by_curl(server, direction) if by_curl else self._by_http3(server, direction)
             except RuntimeError as exc:
-                raise RuntimeError(f"{server.name}, HTTP/{self.http_version} {direction}: {exc}") from exc
+                raise RuntimeError(f"{direction}: {exc}") from exc
             processor_seconds = server.processor_seconds() - before
             share = self.octets / self._octets_of(server)
             sample[f"{direction}_processor_s"] = processor_seconds * share
@@ -161,7 +161,7 @@ def _measure(http_version: str, setting: Setting) -> Measurement:
                 try:
                     sample = transfers.measure(server)
                 except RuntimeError as exc:
-                    setting.fail(exc)
+                    setting.fail(server, http_version, exc)
                     servers.remove(server)
                     continue
                 if number:  # the first one is to warm up

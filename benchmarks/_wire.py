@@ -144,7 +144,7 @@ class Target:
         if self.http_version == "3":
             datagrams = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             await datagrams.connect(self.address)
-            return _DatagramWire(HTTP3Client(authority, self.cafile, self.address), datagrams)
+            return _DatagramWire(HTTP3Client(authority, self.cafile, self.address, idle_seconds=10), datagrams)
         stream: trio.abc.Stream = await trio.open_tcp_stream(*self.address)
         if self.tls:
             context = ssl.create_default_context(cafile=self.cafile)

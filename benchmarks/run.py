@@ -123,7 +123,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Measurement], list[s
                         measurements[measurement.key] = measurement
                         print_measurement(measurement)
                 except (RuntimeError, OSError) as exc:
-                    setting.fail(exc)
+                    setting.failures.append(f"{name}, HTTP/{http_version}: {exc}")
             print(f"\n[{name}: {time.monotonic() - began:.0f} s]", flush=True)
     return measurements, setting.failures
 
