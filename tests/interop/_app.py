@@ -14,6 +14,7 @@ import logging
 import resource
 import socket
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -97,6 +98,17 @@ class _Control:
         """Collect garbage; return how many objects the collector tracks."""
         gc.collect()
         return len(gc.get_objects())
+
+    async def trace(self) -> None:
+        """Trace allocations from now on."""
+        gc.collect()
+        tracemalloc.start()
+
+    async def traced_peak(self) -> int:
+        """Return the most octets that were allocated at once since tracing began, and end it."""
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
 
 
 async def _lines(stream: trio.SocketStream) -> AsyncIterator[bytes]:

@@ -133,6 +133,15 @@ class ServerProcess:
         n_objects: int = self._ask(do="collect")
         return n_objects
 
+    def trace(self) -> None:
+        """Make the server trace its allocations."""
+        self._ask(do="trace")
+
+    def traced_peak(self) -> int:
+        """Return the most octets that the server had allocated at once since it began to trace; it ends that."""
+        peak: int = self._ask(do="traced_peak")
+        return peak
+
     def _ask(self, **command: object) -> Any:
         self._control.write(json.dumps(command).encode() + b"\n")
         self._control.flush()
