@@ -314,9 +314,8 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         timer = self.protocol.get_timer()
         if timer is None:
             return self._sweep_at
-        if (
-            -math.inf < timer <= self._now
-        ):  # the protocol knows: it leaves with what is sent next, and then this is asked
+        if -math.inf < timer <= self._now:
+            # The protocol was told: what is due leaves with what the writer sends next, and it is asked again then.
             timer = self._now + _OVERDUE_SECONDS
         return min(timer, self._sweep_at)
 
