@@ -62,7 +62,7 @@ def measure_crosstalk(setting: Setting) -> Iterator[Measurement]:
                         with setting.watching(server, http_version):
                             target = setting.target(server, http_version)
                             key = f"{size.replace(' ', '').lower()}_{place}"
-                            alone, beside = trio.run(_measure, target, place, octets)
+                            alone, beside = trio.run(_measure, target, place, octets, 1 if setting.quick else _TURNS)
                             sample[f"alone_{place}_ms"] = 1000 * alone
                             sample[f"{key}_ms"] = None if beside is None else 1000 * beside
                             sample[f"{key}_factor"] = None if beside is None else beside / alone
@@ -71,11 +71,11 @@ def measure_crosstalk(setting: Setting) -> Iterator[Measurement]:
         yield measurement
 
 
-async def _measure(target: Target, place: str, octets: int) -> tuple[float, float | None]:
+async def _measure(target: Target, place: str, octets: int, turns: int) -> tuple[float, float | None]:
     """Return medians of the times alone, before and after, and beside the upload."""
     alone: list[float] = []
     beside: list[float] = []
-    for _ in range(_TURNS):
+    for _ in range(turns):
         alone += await _times_alone(target, place)
         beside += await _times_beside(target, place, octets)
         if not beside or max(beside) > _SETTLE_SECONDS:

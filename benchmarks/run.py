@@ -34,7 +34,7 @@ from _gates import Verdict, judge, load_gates
 from _idle import measure_idle
 from _programs import PROGRAMS
 from _requests import measure_requests
-from _servers import choose_cores
+from _servers import choose_cores, end_in_order
 from _setting import Setting
 from _table import rows_of, text_table
 from _transfers import measure_transfers
@@ -172,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing := missing_programs():
         print(f"not installed: {', '.join(missing)}", file=sys.stderr)
         return 2
+    end_in_order()
     began = time.monotonic()
     measurements, failures = measure(options)
     installed = {name: program.is_installed() for name, program in PROGRAMS.items()}

@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 
 from _load_http3 import HTTP3Job, HTTP3Load, HTTP3Report
-from _servers import ServerProcess, choose_cores, running_server
+from _servers import ServerProcess, choose_cores, end_in_order, running_server
 
 from hface_trio.testing import throwaway_authority
 
@@ -126,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     requests: int = parser.parse_args(arguments).requests
     if requests < 2 * _FIRST:
         parser.error(f"--requests must be {2 * _FIRST} at least")
+    end_in_order()
     server_core, _ = choose_cores()
     with throwaway_authority() as authority:
         certificate = authority.issue("localhost", "127.0.0.1")

@@ -34,7 +34,7 @@ def make_setting() -> Iterator[Callable[[str], Setting]]:
     ("measure", "http_version"),
     [
         (measure_idle, "1.1"),
-        (measure_crosstalk, "2"),
+        (measure_crosstalk, "1.1"),
         (measure_drain, "2"),
         (measure_cancel, "1.1"),
         (measure_cancel, "2"),
