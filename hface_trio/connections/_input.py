@@ -58,6 +58,11 @@ class EventQueue(Generic[_EventT]):
         """Whether a receiver waits for an event."""
         return self._wakeup.waiting
 
+    @property
+    def ready(self) -> bool:
+        """Whether an event can be taken now, and nobody waits for one."""
+        return bool(self._events) and not self._wakeup.waiting
+
     def put(self, event: _EventT) -> None:
         """Append an event. Never waits."""
         if isinstance(event, PriorityUpdateReceived):  # only the latest counts

@@ -42,6 +42,22 @@ class SerialOutput:
         on_failure: called once, when the transport broke or the peer took nothing in time.
     """
 
+    __slots__ = (
+        "_failed",
+        "_flushing",
+        "_ledger",
+        "_nursery",
+        "_on_failure",
+        "_pending",
+        "_progress_seconds",
+        "_room",
+        "_transport",
+        "_unsent",
+        "ledger_octets",
+        "octets_sent",
+        "passive",
+    )
+
     def __init__(
         self,
         transport: ByteStream,
@@ -55,10 +71,10 @@ class SerialOutput:
         self._ledger = ledger
         self._progress_seconds = progress_seconds
         self._on_failure = on_failure
-        self._pending: deque[Buffer] = deque()
+        self._pending: deque[Buffer] | None = None  # most connections never need one
         self._unsent = 0
         self._flushing = False
-        self._room = trio.lowlevel.ParkingLot()
+        self._room: trio.lowlevel.ParkingLot | None = None
         self._failed = False
         self.passive: bool = False
         """Set when no flusher can be started any more: what waits is taken by whoever closes."""
@@ -106,12 +122,12 @@ class SerialOutput:
         """Wait until at most 64 KiB is unsent, or the output failed. A checkpoint."""
         await trio.lowlevel.checkpoint()
         while self._unsent > SEND_BUFFER_OCTETS:
-            await self._room.park()
+            await self._wait()
 
     async def wait_flushed(self) -> None:
         """Wait until everything has reached the kernel, or the output failed. No checkpoint when it has."""
         while self._flushing:
-            await self._room.park()
+            await self._wait()
 
     def shed(self) -> None:
         """Give up what waits, and the connection with it."""
@@ -120,21 +136,32 @@ class SerialOutput:
     def close(self) -> None:
         """Drop what waits and let nobody wait any longer; tells nobody."""
         self._failed = True
-        self._pending.clear()
+        self._pending = None
         self._unsent = 0
         self._ledger.release(self)
-        self._room.unpark_all()
+        self._wake()
 
     def take_pending(self) -> list[Buffer]:
         """Take what waits away from the flusher, which has ended or is about to be cancelled."""
-        pending = list(self._pending)
-        self._pending.clear()
-        return pending
+        pending, self._pending = self._pending, None
+        return [] if pending is None else list(pending)
 
     def _queue(self, buffers: Sequence[Buffer], n_octets: int) -> None:
-        self._pending.extend(buffers)
+        if self._pending is None:
+            self._pending = deque(buffers)
+        else:
+            self._pending.extend(buffers)
         self._unsent += n_octets
         self._ledger.adjust(self, n_octets)
+
+    async def _wait(self) -> None:
+        if self._room is None:
+            self._room = trio.lowlevel.ParkingLot()
+        await self._room.park()
+
+    def _wake(self) -> None:
+        if self._room is not None:
+            self._room.unpark_all()
 
     def _start_flusher(self) -> None:
         if not self.passive:
@@ -159,19 +186,18 @@ class SerialOutput:
             self._fail(exc)
         finally:
             self._flushing = False
-            self._room.unpark_all()
+            self._wake()
 
     async def _flush_pending(self, scope: trio.CancelScope) -> None:
         transport = self._transport
         while self._pending:
             await transport.wait_writable()
             if self._pending and (sent := transport.send_nowait(_first(self._pending))):
-                self._take(sent)
+                self._take(self._pending, sent)
                 scope.deadline = trio.current_time() + self._progress_seconds
         await transport.flush()
 
-    def _take(self, n_octets: int) -> None:
-        pending = self._pending
+    def _take(self, pending: deque[Buffer], n_octets: int) -> None:
         self.octets_sent += n_octets
         self._unsent -= n_octets
         self._ledger.adjust(self, -n_octets)
@@ -186,7 +212,7 @@ class SerialOutput:
         while pending and not len(pending[0]):
             pending.popleft()
         if self._unsent <= SEND_BUFFER_OCTETS:
-            self._room.unpark_all()
+            self._wake()
 
 
 def _first(pending: deque[Buffer]) -> list[Buffer]:

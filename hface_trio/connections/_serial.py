@@ -57,6 +57,25 @@ The FIN of ``printf … | nc -N`` comes with the request."""
 class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
     """What the server's and the client's side of a serial connection share."""
 
+    # An idle connection shall cost little: attributes beyond the thirtieth would double the size of its dictionary.
+    __slots__ = (
+        "_departure_deadline",
+        "_eof_sent",
+        "_half_closing",
+        "_initial",
+        "_last_octet_at",
+        "_nursery",
+        "_paused",
+        "_read_deadline",
+        "_read_scope",
+        "_receiving",
+        "_resume",
+        "_tasks_ended",
+        "output",
+        "successor",
+        "trailing_data",
+        "transport",
+    )
     tunnel_follows_request: bool = True
     output: SerialOutput
     _nursery: trio.Nursery
@@ -275,6 +294,7 @@ class SerialDriver(ConnectionDriver[HTTPOverTCPProtocol]):
                 await self._pause()
                 continue
             self._departure_deadline = math.inf  # whatever ended is behind what can be read now
+            data = None  # an idle connection holds nothing of what it received last
             try:
                 data = await transport.receive_some(min(READ_OCTETS, n_octets))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:

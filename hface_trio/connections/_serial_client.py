@@ -20,6 +20,8 @@ __all__ = ["SerialClientDriver"]
 class SerialClientDriver(SerialDriver):
     """Opens streams, one at a time."""
 
+    __slots__ = ("_turn",)
+
     def __init__(
         self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
     ) -> None:

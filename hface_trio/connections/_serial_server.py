@@ -44,6 +44,8 @@ def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
 class SerialServerDriver(SerialDriver):
     """Serves streams with a handler."""
 
+    __slots__ = ("_http1", "_ready", "_scope", "_serving", "_upgrade", "handler")
+
     def __init__(
         self,
         protocol: HTTPOverTCPProtocol,
@@ -76,6 +78,7 @@ class SerialServerDriver(SerialDriver):
                     if (stream := await self._next_stream()) is None:
                         break
                     await self._serve(stream, handler)
+                    stream = None  # an idle connection holds nothing of what it served last
         finally:
             for stream in (self._serving, self._ready):
                 if stream is not None:

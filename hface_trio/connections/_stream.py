@@ -216,6 +216,11 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         if not self.input_ended:
             self._driver.before_receive(self)
         event = await self._queue().get()
+        self._took(event)
+        return event
+
+    def _took(self, event: StreamEvent) -> None:
+        """Act on an event that the application has now."""
         if isinstance(event, DataReceived):
             self._driver.acknowledge(self, len(event.data))
         elif isinstance(event, HeadersReceived):
@@ -226,7 +231,6 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
             self.informational.append(event.headers)
         elif isinstance(event, DatagramReceived):
             self._driver.datagram_taken(self, len(event.data))
-        return event
 
     async def receive_response(self) -> HeadersReceived:
         """Receive up to the head of the final response; interim ones collect in ``informational`` (client).
@@ -262,13 +266,21 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         """
         chunks: list[bytes] = []
         n_octets = 0
-        async for chunk in self.iter_data():
-            n_octets += len(chunk)
-            if n_octets > max_size:
-                raise BodyTooLargeError(f"the body is longer than {max_size} octets", stream_id=self.stream_id)
-            chunks.append(chunk)
-        if not chunks:
-            await trio.lowlevel.checkpoint()
+        queue = self._queue()
+        while True:
+            if queue.ready:  # what has come is taken together; the end is a checkpoint
+                event = queue.get_nowait()
+                self._took(event)
+            else:
+                try:
+                    event = await self.receive()
+                except trio.EndOfChannel:
+                    break
+            if isinstance(event, DataReceived) and event.data:
+                n_octets += len(event.data)
+                if n_octets > max_size:
+                    raise BodyTooLargeError(f"the body is longer than {max_size} octets", stream_id=self.stream_id)
+                chunks.append(event.data)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     # Sending

@@ -197,7 +197,6 @@ class HTTP1Client(HTTP1Connection):
         elif length is None:
             lines.append(b"transfer-encoding: chunked\r\n")
         self._output.write(request_head(method, target, lines))
-        self._codec.expect_response(method)
         exchange = Exchange(stream_id, method)
         exchange.upgrades = upgrades
         exchange.sending = SENDING_BODY

@@ -59,10 +59,6 @@ class ServerCodec(Codec, Protocol):
 class ClientCodec(Codec, Protocol):
     """An engine on the side of the client."""
 
-    def expect_response(self, method: bytes) -> None:
-        """Note that the next head answers a request of this method."""
-        ...
-
     def receive_head(self, head: bytes, *, chunked: bool) -> ResponseHead:
         """Decode a whole response head, which a chunked body follows or not."""
         ...

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections import deque
 from typing import ClassVar
 
 from ...errors import LocalProtocolError, SendCapacityError
@@ -77,7 +76,8 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         self._window = bounded(limits.stream_window_octets)
         self._pipelined = bounded(limits.pipelined_octets)
         self._buffer = bytearray()
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
+        self._events_taken = 0
         self._output = OutputQueue()
         self._exchange: Exchange | None = None
         self._framer: BodyFramer | None = None
@@ -122,7 +122,14 @@ class HTTP1Connection(HTTPOverTCPProtocol):
         return self._closing or self._receiving is RECEIVING_OVER
 
     def next_event(self) -> Event | None:
-        return self._events.popleft() if self._events else None
+        events, taken = self._events, self._events_taken
+        if taken < len(events):
+            self._events_taken = taken + 1
+            return events[taken]
+        if taken:  # a list and a count are smaller than a queue while there is nothing, as is mostly the case
+            events.clear()
+            self._events_taken = 0
+        return None
 
     def buffers_to_send(self) -> list[Buffer]:
         taken = self._output.take()

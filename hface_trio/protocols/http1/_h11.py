@@ -20,13 +20,12 @@ from ._refusal import Refusal
 __all__ = ["H11ClientCodec", "H11ServerCodec"]
 
 _VERSION_DIGIT = len("HTTP/1.")
+_STATUS_DIGIT = len("HTTP/1.1 ")
+_ONE = 0x31
 
-# What h11 is told of a request, before it reads the response: the method, where it matters. It offers to switch protocols,
-# because h11 must not be surprised by a 101; whether that was asked for is judged before.
-_FIELDS = [("host", "a"), ("connection", "upgrade"), ("upgrade", "a")]
-_HEAD = h11.Request(method="HEAD", target="/", headers=_FIELDS)
-_CONNECT = h11.Request(method="CONNECT", target="a:1", headers=_FIELDS)
-_OTHER = h11.Request(method="GET", target="/", headers=_FIELDS)
+# h11 takes a final response before any request, but an interim one only behind one. It offers to switch protocols, because
+# h11 must not be surprised by a 101; whether that was asked for is judged before.
+_REQUEST = h11.Request(method="GET", target="/", headers=[("host", "a"), ("connection", "upgrade"), ("upgrade", "a")])
 
 
 class _H11Codec:
@@ -80,20 +79,13 @@ class H11ServerCodec(_H11Codec):
 class H11ClientCodec(_H11Codec):
     """h11 on the side of the client."""
 
-    __slots__ = ("_request",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._request = _OTHER
-
-    def expect_response(self, method: bytes) -> None:
-        """Note the request that is answered next."""
-        self._request = _HEAD if method == b"HEAD" else _CONNECT if method == b"CONNECT" else _OTHER
+    __slots__ = ()
 
     def receive_head(self, head: bytes, *, chunked: bool) -> ResponseHead:
         """Decode a whole response head."""
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
-        connection.send(self._request)
+        if head[_STATUS_DIGIT] == _ONE:
+            connection.send(_REQUEST)
         try:
             connection.receive_data(head)
             event = connection.next_event()

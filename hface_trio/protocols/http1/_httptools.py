@@ -114,9 +114,6 @@ class HttpToolsClientCodec(_HttpToolsCodec):
 
     __slots__ = ()
 
-    def expect_response(self, method: bytes) -> None:
-        """Do nothing: which responses have a body is decided elsewhere."""
-
     def receive_head(self, head: bytes, *, chunked: bool) -> ResponseHead:
         """Decode a whole response head."""
         fields = _read_fields(head, head.index(b"\r"))

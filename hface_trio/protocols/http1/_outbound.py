@@ -90,8 +90,7 @@ def check_request(headers: HeadersType) -> OutboundRequest:
         if name in _REQUEST_PSEUDO_HEADERS:
             if name in pseudo or len(lines) > 1 or hosts:
                 raise LocalProtocolError(f"{name!r} is repeated, or behind a field")
-            _check_value(name, value)
-            pseudo[name] = value
+            pseudo[name] = value  # each has a grammar of its own, but for the scheme, which is not sent
             continue
         line = _field_line(name, value)
         if name == b"host":

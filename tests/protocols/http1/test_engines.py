@@ -29,9 +29,7 @@ def server_codec(engine: str) -> ServerCodec:
 
 @pytest.fixture
 def client_codec(engine: str) -> ClientCodec:
-    codec = _CLIENT_CODECS[engine]()
-    codec.expect_response(b"GET")
-    return codec
+    return _CLIENT_CODECS[engine]()
 
 
 def test_every_engine_that_there_is_is_tested() -> None:
@@ -85,10 +83,9 @@ def test_a_reason_phrase_may_be_missing(client_codec: ClientCodec) -> None:
     assert client_codec.receive_head(b"HTTP/1.1 204 \r\n\r\n", chunked=False) == (204, 1, [])
 
 
-@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"CONNECT"])
-def test_what_a_response_is_to_does_not_matter(client_codec: ClientCodec, method: bytes) -> None:
-    client_codec.expect_response(method)
-    for status in (100, 101, 200, 204, 304, 599):
+@pytest.mark.parametrize("status", [100, 101, 103, 199, 200, 204, 304, 426, 599, 999])
+def test_what_a_response_is_to_does_not_matter(client_codec: ClientCodec, status: int) -> None:
+    for _ in range(2):
         head = client_codec.receive_head(b"HTTP/1.1 %d x\r\nContent-Length: 3\r\n\r\n" % status, chunked=False)
         assert head == (status, 1, [(b"content-length", b"3")])
 
