@@ -108,7 +108,7 @@ class QUICConnection(QUICInspection):
         self._dirty = False
         self._lost = False
         self._reason: CloseReason | None = None
-        self._own_streams_left = (0, 0)
+        self._own_streams_allowed = (0, 0)
         self._last_word = LastWord()
 
     # Streams.
@@ -365,10 +365,12 @@ class QUICConnection(QUICInspection):
         return self.streams.for_sending(stream_id)
 
     def _own_streams_changed(self) -> bool:
-        left = (self.streams_left(), self.streams_left(unidirectional=True))
-        grew = left[0] > self._own_streams_left[0] or left[1] > self._own_streams_left[1]
-        self._own_streams_left = left
-        return grew
+        """Return whether the peer has let this side open more streams since the last call."""
+        allowed = self._machine.own_streams_allowed()
+        if allowed == self._own_streams_allowed:
+            return False
+        self._own_streams_allowed = allowed
+        return True
 
     def _capacity_increased(self, stream: QUICStream) -> None:
         self._receiver.capacity_increased(stream.stream_id)

@@ -7,9 +7,9 @@ import inspect
 import re
 
 import pytest
-from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionState
+from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionState, QuicReceiveContext
 from aioquic.quic.packet_builder import QuicPacketBuilder, QuicSentPacket
-from aioquic.quic.recovery import QuicPacketRecovery
+from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
 from aioquic.quic.stream import QuicStream, QuicStreamReceiver, QuicStreamSender
 from aioquic.tls import Context, Epoch
 
@@ -21,6 +21,8 @@ from hface_trio.protocols.quic._compat_aioquic._packets import PacketWriter
 from .network import client_connection, connected, events_of, server_connection
 
 ATTRIBUTES = [
+    "_ack_delay",
+    "_spin_highest_pn",
     "_local_ack_delay_exponent",
     "_remote_preferred_address",
     "_ack_eliciting_sent_since_receipt",
@@ -74,6 +76,7 @@ ATTRIBUTES = [
 ]
 
 METHODS = {
+    "_payload_received": ["self", "context", "plain", "crypto_frame_required"],
     "_get_or_create_stream_for_send": ["self", "stream_id"],
     "_write_stream_frame": ["self", "builder", "space", "stream", "max_offset"],
     "_handle_ack_frame": ["self", "context", "frame_type", "buf"],
@@ -349,6 +352,26 @@ def test_headers_are_protected_together_as_one_by_one():
     samples = [bytes([number]) * 16 for number in range(5)]
     assert protection._mask(b"".join(samples)) == b"".join(map(protection._mask, samples))
     assert protection._is_chacha20 is False
+
+
+def test_a_received_packet_is_entered_into_these_books():
+    space = QuicPacketSpace()
+    assert {
+        "ack_at",
+        "ack_queue",
+        "expected_packet_number",
+        "largest_received_packet",
+        "largest_received_time",
+        "received_packets",
+    } <= set(vars(space))
+    assert [field.name for field in dataclasses.fields(QuicReceiveContext)] == [
+        "epoch",
+        "host_cid",
+        "network_path",
+        "quic_logger_frames",
+        "time",
+        "version",
+    ]
 
 
 def test_the_pacer_has_its_bucket():

@@ -8,8 +8,9 @@ otherwise here, each in the module that is named for it:
 - Guards (:mod:`._guards`): an acknowledgement of what was never sent ends the connection: it is meant to have more sent than
   the path bears. Packets that would make the holes in reassembly buffers too large are dropped unacknowledged: the peer
   sends them again. What peers do wrong is logged at the level of debugging.
-- Sending (:mod:`._sending`): streams with nothing to send cost nothing for a packet, and packets that one stream fills
-  are written at once, without the builder that joins frames.
+- Receiving (:mod:`._receiving`) and sending (:mod:`._sending`, :mod:`._packets`): in the ordinary course of a connection its
+  packets are read and written without what makes all other kinds of packets possible, and streams with nothing to send cost
+  nothing for a packet.
 - The rest (:mod:`._machine`): connection ids and stateless reset tokens come from a source. Buffers of streams that were reset
   are freed at once, not when the peer has acknowledged the reset. What a stream may send is told, and which streams are over.
   Early calls (before the first datagram) and late ones (after the end) do nothing instead of failing.

@@ -6,19 +6,19 @@ from typing import Any
 
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import NetworkAddress, QuicConnectionAdapter, QuicConnectionError, QuicReceiveContext
+from aioquic.quic.connection import QuicConnectionAdapter, QuicConnectionError, QuicReceiveContext
 from aioquic.quic.stream import QuicStream
 
 from .._codes import QUICErrorCode
 from .._settings import QUICSettings
 from ._limits import LimitedConnection
 
-__all__ = ["GuardedConnection"]
+__all__ = ["GuardedConnection", "PacketDroppedError"]
 
 _OFFSET_BIT = 0x04  # in the type of a STREAM frame
 
 
-class _PacketDroppedError(Exception):
+class PacketDroppedError(Exception):
     """A packet must be dropped as if it had been lost."""
 
 
@@ -47,13 +47,6 @@ class GuardedConnection(LimitedConnection):
         self._logger = _QuietLogger(loud.logger, loud.extra)
         self._reassembling: dict[int, QuicStream] = {}
 
-    def receive_datagram(self, data: bytes, addr: NetworkAddress, now: float) -> None:
-        """Take a datagram."""
-        try:
-            super().receive_datagram(data, addr, now)
-        except _PacketDroppedError:
-            return
-
     def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
         if not frame_type & _OFFSET_BIT and not self._reassembling:
             super()._handle_stream_frame(context, frame_type, buf)  # makes no hole, fills none
@@ -63,7 +56,7 @@ class GuardedConnection(LimitedConnection):
         offset = buf.pull_uint_var() if frame_type & _OFFSET_BIT else 0
         buf.seek(start)
         if offset and self._makes_too_many_holes(stream_id, offset):
-            raise _PacketDroppedError
+            raise PacketDroppedError
         super()._handle_stream_frame(context, frame_type, buf)
         stream = self._streams.get(stream_id)
         if stream is not None and stream.receiver._buffer:

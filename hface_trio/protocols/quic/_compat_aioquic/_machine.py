@@ -177,6 +177,10 @@ class QuicMachine(SendingConnection):
             return self._remote_max_streams_uni - self._local_next_stream_id_uni // 4
         return self._remote_max_streams_bidi - self._local_next_stream_id_bidi // 4
 
+    def own_streams_allowed(self) -> tuple[int, int]:
+        """Return how many streams the peer lets this side open in all, bidirectional and unidirectional; it never shrinks."""
+        return self._remote_max_streams_bidi, self._remote_max_streams_uni
+
     def connection_room(self) -> int:
         """Return how many octets, of those not sent yet, all streams together may send."""
         return self._remote_max_data - self._remote_max_data_used

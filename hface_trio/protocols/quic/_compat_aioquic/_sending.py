@@ -19,8 +19,8 @@ from aioquic.quic.packet_builder import QuicPacketBuilderStop, QuicSentPacket
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import Epoch
 
-from ._guards import GuardedConnection
 from ._packets import PacketWriter
+from ._receiving import ReceivingConnection
 
 __all__ = ["SendingConnection"]
 
@@ -44,7 +44,7 @@ class _Turns:
         self.idle: list[QuicStream] = []
 
 
-class SendingConnection(GuardedConnection):
+class SendingConnection(ReceivingConnection):
     """A connection that writes its packets with little ado."""
 
     def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
