@@ -18,10 +18,17 @@ class Admission:
         self.count: int = 0
         self.refused: int = 0
 
+    def has_room(self, host: str) -> bool:
+        """Say whether one more connection from a host would be within the limits; if not, it counts as refused."""
+        limits = self._limits
+        if self.count >= limits.connections or self._by_host.get(host, 0) >= limits.connections_per_address:
+            self.refused += 1
+            return False
+        return True
+
     def admit(self, host: str) -> bool:
         """Count a connection from a host; say whether it is within the limits."""
-        if self.count >= self._limits.connections or self._by_host[host] >= self._limits.connections_per_address:
-            self.refused += 1
+        if not self.has_room(host):
             return False
         self.count += 1
         self._by_host[host] += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Self
@@ -37,17 +36,12 @@ class HTTPOverQUICListener(HTTPListener):
         context: ConnectionContext | None = None,
     ) -> None:
         self._context = context = context or ConnectionContext()
-        settings = router_settings or QUICRouterSettings()
-        limits = context.limits
         router = QUICRouter(
             protocol_factory,
             connection_id_source=protocol_factory.connection_id_source,
             versions=protocol_factory.versions,
-            settings=dataclasses.replace(
-                settings,
-                connections=min(settings.connections, limits.connections),
-                connections_per_address=min(settings.connections_per_address, limits.connections_per_address),
-            ),
+            settings=router_settings,
+            admits=context.admission.has_room,  # connections over TCP count too
         )
         self._endpoint = QUICEndpoint(sockets, router, protocol_factory.alpn_protocols[0], context)
         self._serving = False
@@ -68,7 +62,7 @@ class HTTPOverQUICListener(HTTPListener):
             protocol_factory: makes the protocols of connections.
             address: host and port; what they may be stands at ``UDPServerNetworking.listen_udp``.
             networking: the system's unless given.
-            router_settings: how strangers are met; its limits on connections are those of ``context`` where these are lower.
+            router_settings: how strangers are met; the limits of ``context`` hold besides.
             context: limits and accounts; those of this listener alone unless given.
 
         Raises:

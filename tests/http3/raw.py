@@ -194,7 +194,7 @@ class RawPeer:
 
     def flush(self) -> None:
         """Send what may leave now."""
-        if self.quic is not None and self.quic._network_paths:
+        if self.quic is not None and self.quic._network_paths and not self._scope.cancel_called:
             datagrams = self.quic.datagrams_to_send(now=trio.current_time())
             if not self.silent:
                 self.socket.send_nowait(datagrams)
@@ -394,6 +394,6 @@ class RawPeer:
         await trio.lowlevel.checkpoint()
 
     async def vanish(self) -> None:
-        """Be gone, without a word."""
+        """Be gone, without a word more."""
         self._scope.cancel()
         await self.socket.aclose()

@@ -69,6 +69,7 @@ class QUICRouter:
         reset_token: finds the stateless reset token of an id that there is no connection for; ``None`` when it has
             none. Without it nothing is reset.
         token_key: secret of 16 to 64 octets for the tokens of Retry packets; random by default.
+        admits: says of a host whether another connection from it is welcome, where others than the router count them too.
 
     Raises:
         ConfigurationError: a version is unknown, or the key's length is out of its range.
@@ -83,6 +84,7 @@ class QUICRouter:
         settings: QUICRouterSettings | None = None,
         reset_token: Callable[[bytes], bytes | None] | None = None,
         token_key: bytes | None = None,
+        admits: Callable[[str], bool] | None = None,
     ) -> None:
         if not versions or not set(versions) <= {QUIC_VERSION_1, QUIC_VERSION_2}:
             raise ConfigurationError("QUICRouter.versions must be of versions 1 and 2")
@@ -94,6 +96,7 @@ class QUICRouter:
         self._id_end = 1 + connection_id_source.length
         self._versions = tuple(versions)
         self._reset_token = reset_token
+        self._admits = admits
         self._tokens = AddressTokens(token_key, lifetime_seconds=settings.token_seconds)
         self._negotiation_rate = AnswerRate(settings.negotiations_per_second, settings.negotiations_per_address)
         self._refusal_rate = AnswerRate(settings.refusals_per_second, settings.refusals_per_address)
@@ -168,7 +171,11 @@ class QUICRouter:
             return self._drop(DropReason.MALFORMED)
         owner = address_owner(address[0])
         settings = self._settings
-        if self._open.total >= settings.connections or self._open.of(owner) >= settings.connections_per_address:
+        if (
+            self._open.total >= settings.connections
+            or self._open.of(owner) >= settings.connections_per_address
+            or (self._admits is not None and not self._admits(address[0]))
+        ):
             return self._refuse(DropReason.CONNECTION_LIMIT, header, address, now)
         if self._half_open.total >= settings.half_open or self._half_open.of(owner) >= settings.half_open_per_address:
             return self._drop(DropReason.HALF_OPEN_LIMIT)
