@@ -81,7 +81,7 @@ class SocketByteStream(ByteStream):
         """
         if max_bytes is None:
             max_bytes = _RECEIVE_OCTETS
-        else:
+        elif type(max_bytes) is not int or max_bytes < 1:  # first, because a call costs more
             check_receive_size(max_bytes)
         if self._closed:
             raise trio.ClosedResourceError("this stream is closed")

@@ -15,7 +15,7 @@ from ._exchange import Exchange
 from ._framing import Framing, message_framing
 from ._front import trailer_scanner
 from ._inbound import RequestFields, request_section
-from ._recent import remember
+from ._recent import RecentFields
 from ._refusal import Refusal
 
 __all__ = ["ends_with_its_head", "open_exchange"]
@@ -24,7 +24,7 @@ _CLOSES = re.compile(rb"\nconnection:[^\r]*close", re.IGNORECASE)
 
 
 def open_exchange(
-    head: bytes, stream_id: int, codec: ServerCodec, limits: Limits, *, secure: bool
+    head: bytes, stream_id: int, codec: ServerCodec, limits: Limits, recent: RecentFields, *, secure: bool
 ) -> tuple[Exchange, BodyFramer | None, HeadersReceived]:
     """Take a request head.
 
@@ -47,7 +47,7 @@ def open_exchange(
     elif framing is not Framing.UNDECLARED and framing:
         framer = LengthFramer(framing)
     elif framing is Framing.UNDECLARED:
-        remember(head, received, fields)
+        recent.remember(head, received, fields)
     connect = method == b"CONNECT"
     if connect and framer is not None:
         raise Refusal(400, "CONNECT with content")

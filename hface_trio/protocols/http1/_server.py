@@ -38,7 +38,7 @@ from ._front import request_scanner
 from ._h11 import H11ServerCodec
 from ._inbound import request_section
 from ._outbound import OutboundResponse, check_response, plain_lines
-from ._recent import find_recent
+from ._recent import RecentFields
 from ._refusal import Refusal
 from ._request import ends_with_its_head, open_exchange
 from ._response import frame_response
@@ -71,6 +71,7 @@ class HTTP1Server(HTTP1Connection):
         self._secure = secure
         self._deadlines = Deadlines(timeouts)
         self._empty_lines_left = _LEADING_EMPTY_LINES
+        self._recent = RecentFields()
         self._drain_left = 0.0
 
     def is_available(self) -> bool:
@@ -188,7 +189,7 @@ class HTTP1Server(HTTP1Connection):
 
     def _receive_recent(self, source: bytes, start: int) -> int:
         """Take a request whose fields were met before; return where its head ends, or 0 when it needs a closer look."""
-        recent, limits = find_recent(source, start), self._limits
+        recent, limits = self._recent.find(source, start), self._limits
         if recent is None:
             return 0
         end, method, target, fields = recent
@@ -216,7 +217,7 @@ class HTTP1Server(HTTP1Connection):
 
     def _request_received(self, head: bytes) -> None:
         exchange, self._framer, event = open_exchange(
-            head, self._next_stream_id, self._codec, self._limits, secure=self._secure
+            head, self._next_stream_id, self._codec, self._limits, self._recent, secure=self._secure
         )
         self._exchange = exchange
         self._next_stream_id += 2

@@ -25,7 +25,7 @@ def request(target: bytes = b"/", *fields: bytes, method: bytes = b"GET", versio
 
 
 def is_known(octets: bytes) -> bool:
-    return recent.find_recent(octets, 0) is not None
+    return recent.RecentFields().find(octets, 0) is not None
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,34 @@ def test_a_section_can_be_changed_by_who_gets_it() -> None:
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
     ],
 )
-def test_what_is_personal_long_old_framed_or_wrong_is_not_remembered(octets: bytes) -> None:
+def test_what_is_personal_long_old_framed_or_wrong_is_not_in_the_table(octets: bytes) -> None:
     received(octets)
     assert not is_known(octets)
+
+
+PERSONAL = [b"Cookie: a=b", b"Authorization: Basic YTpi", b"Proxy-Authorization: Basic YTpi"]
+
+
+@pytest.mark.parametrize("field", PERSONAL)
+def test_what_is_personal_is_remembered_by_its_connection_only(field: bytes) -> None:
+    protocol, octets = server(), request(b"/", field)
+    first = received(octets)
+    assert feed(protocol, octets) == first
+    protocol.submit_headers(1, OK, end_stream=True)
+    assert protocol._recent.find(octets, 0) is not None
+    [again] = feed(protocol, octets)
+    assert isinstance(again, HeadersReceived)
+    assert [again.headers] == [event.headers for event in first if isinstance(event, HeadersReceived)]
+    assert not is_known(octets)
+
+
+def test_of_what_is_personal_the_latest_is_remembered() -> None:
+    protocol = server()
+    for stream_id, cookie in ((1, b"Cookie: a"), (3, b"Cookie: b")):
+        feed(protocol, request(b"/", cookie))
+        protocol.submit_headers(stream_id, OK, end_stream=True)
+    assert protocol._recent.find(request(b"/", b"Cookie: a"), 0) is None
+    assert protocol._recent.find(request(b"/", b"Cookie: b"), 0) is not None
 
 
 def test_a_target_that_cannot_be_taken_is_refused_the_second_time_too() -> None:
