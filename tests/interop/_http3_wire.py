@@ -71,10 +71,7 @@ class WireClient:
         self.closed: quic_events.ConnectionTerminated | None = None
         self.connected = False
         self.keep = keep
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_OCTETS)
-        self._socket.connect(self.address)
-        self._socket.setblocking(False)
+        self._socket = self._new_socket()
 
     def __enter__(self) -> Self:
         self.quic.connect(self.address, time.monotonic())
@@ -91,6 +88,11 @@ class WireClient:
         self.quic.close()
         self._send()
         self._socket.close()
+
+    def rebind(self) -> None:
+        """Go on from another port, as when a NAT has forgotten; what is under way to the old one is lost."""
+        self._socket.close()
+        self._socket = self._new_socket()
 
     def new_stream(self) -> int:
         """Return the id of the next request."""
@@ -163,6 +165,13 @@ class WireClient:
         event = self.quic._close_event
         assert event is not None
         return event.error_code
+
+    def _new_socket(self) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_OCTETS)
+        sock.connect(self.address)
+        sock.setblocking(False)
+        return sock
 
     def _receive(self) -> None:
         now = time.monotonic()

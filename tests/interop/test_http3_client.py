@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -143,6 +145,15 @@ async def test_three_hundred_downloads_a_hundred_at_once(connection: HTTPConnect
     assert done == 300
 
 
+def test_the_command_line(peer: HTTP3Peer, authority: Authority) -> None:
+    command = [sys.executable, "-m", "hface_trio.cli", "client", "--http3", "--include", "--cacert", authority.cafile]
+    done = subprocess.run(
+        [*command, "--data", "hello", f"{peer.url}/echo"], capture_output=True, timeout=SECONDS, check=True
+    )
+    assert done.stdout.startswith(b"HTTP/3 200")
+    assert done.stdout.endswith(b"\r\n\r\nhello")
+
+
 @AIOQUIC_ALONE
 async def test_hints_and_trailers(connection: HTTPConnection) -> None:
     async with connection.open_stream(head(b"GET", b"/hints"), end_stream=True) as stream:
@@ -173,9 +184,10 @@ async def test_requests_given_up_leave_the_connection(connection: HTTPConnection
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(peer: HTTP3Peer) -> None:
     with throwaway_authority() as other, trio.fail_after(SECONDS):
-        async with hface_trio.open_client(http_versions=["3"], tls_config=other.client_config()) as client:
-            with pytest.raises(hface_trio.TLSHandshakeError):
-                await client.get(f"{peer.url}/hello")
+        for tls_config in (other.client_config(), None):  # None: the system's authorities
+            async with hface_trio.open_client(http_versions=["3"], tls_config=tls_config) as client:
+                with pytest.raises(hface_trio.TLSHandshakeError):
+                    await client.get(f"{peer.url}/hello")
 
 
 async def test_a_certificate_for_another_host_is_refused(authority: Authority) -> None:
