@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hface_trio.protocols._priority import format_priority, parse_priority
+from hface_trio.protocols._priority import EarlyPriorities, Priority, format_priority, parse_priority
 from hface_trio.protocols.http2 import Priority
 
 
@@ -41,3 +41,22 @@ def test_what_is_no_dictionary_is_ignored(value):
 @pytest.mark.parametrize("priority", [Priority(), Priority(0, True), Priority(7, False)])
 def test_formatted_priority_parses_to_itself(priority):
     assert parse_priority(format_priority(priority)) == priority
+
+
+def test_what_came_before_a_stream_goes_above_its_field_once():
+    early = EarlyPriorities()
+    assert early.of(1, None) is None
+    assert early.of(1, b"u=2") == Priority(2)
+    early.note(1, Priority(5))
+    early.note(1, Priority(6, True))
+    assert early.of(1, b"u=2") == Priority(6, True)
+    assert early.of(1, b"u=2") == Priority(2)
+
+
+def test_the_oldest_of_many_early_priorities_are_forgotten():
+    early = EarlyPriorities()
+    for stream_id in range(200):
+        early.note(stream_id, Priority(1))
+    assert len(early) == 128
+    assert early.of(71, None) is None
+    assert early.of(72, None) == Priority(1)

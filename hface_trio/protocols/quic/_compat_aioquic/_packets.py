@@ -85,11 +85,6 @@ class PacketWriter:
         return self._buffer
 
     @property
-    def packet_is_empty(self) -> bool:
-        """Whether nothing was written yet."""
-        return self._buffer.tell() == 0
-
-    @property
     def remaining_buffer_space(self) -> int:
         """Octets left in the packet."""
         return self.room - self._buffer.tell()
