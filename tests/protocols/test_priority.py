@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from hface_trio.protocols._priority import EarlyPriorities, Priority, format_priority, parse_priority
-from hface_trio.protocols.http2 import Priority
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ __all__ = ["Receiver"]
 
 
 class Receiver(ABC):
-    """Takes frames for one connection; a :class:`~._front.FrameReceiver`.
+    """Takes frames for one connection; a :class:`~._frame_receiver.FrameReceiver`.
 
     Args:
         connection: the connection.
