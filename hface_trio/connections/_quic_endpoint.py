@@ -231,41 +231,43 @@ class QUICEndpoint:
     # Datagrams
 
     async def _receive(self, socket: DatagramSocket, sender: DatagramSender) -> None:
+        # Nothing of a batch is kept in a variable while the next is waited for, which may be long.
         while True:
             try:
-                batch = await socket.receive()
+                await self._take(await socket.receive(), sender)
             except trio.ClosedResourceError:
                 self._socket_gone(sender)
                 return
             except trio.BrokenResourceError as exc:
                 logger.error("UDP socket %r: %s", socket.local_address, exc)
                 await trio.sleep(_RECOVERY_SECONDS)
-                continue
-            now = trio.current_time()
-            for datagram in batch:
-                action = self.router.datagram_received(datagram[0], datagram[1], now)
-                if isinstance(action, Deliver):
-                    link = self._links.get(action.connection)
-                    if link is None:
-                        continue
-                    if link.runs:
-                        link.deliver(datagram, sender)
-                        continue
-                    if sender is not link._sender:
-                        link.came_by(datagram[1], sender)
-                elif isinstance(action, Accept):
-                    accepted = self._accept(action.connection, datagram, sender, now)
-                    if accepted is None:
-                        continue
-                    link = accepted
-                else:
-                    if isinstance(action, Reply):
-                        sender.submit(self, [action.datagram])
+
+    async def _take(self, batch: Sequence[DatagramType], sender: DatagramSender) -> None:
+        now = trio.current_time()
+        for datagram in batch:
+            action = self.router.datagram_received(datagram[0], datagram[1], now)
+            if isinstance(action, Deliver):
+                link = self._links.get(action.connection)
+                if link is None:
                     continue
-                # A step of a handshake takes milliseconds of cryptography: others have their turn in between.
-                self._advance(link, datagram)
-                await trio.lowlevel.checkpoint()
-                now = trio.current_time()
+                if link.runs:
+                    link.deliver(datagram, sender)
+                    continue
+                if not link.sends_through(sender):
+                    link.came_by(datagram[1], sender)
+            elif isinstance(action, Accept):
+                accepted = self._accept(action.connection, datagram, sender, now)
+                if accepted is None:
+                    continue
+                link = accepted
+            else:
+                if isinstance(action, Reply):
+                    sender.submit(self, [action.datagram])
+                continue
+            # A step of a handshake takes milliseconds of cryptography: others have their turn in between.
+            self._advance(link, datagram)
+            await trio.lowlevel.checkpoint()
+            now = trio.current_time()
 
     def _socket_gone(self, sender: DatagramSender) -> None:
         """Let the connections that came by a socket know that it is no more."""
@@ -332,16 +334,18 @@ class QUICEndpoint:
 
     async def _watch_handshakes(self) -> None:
         while True:
-            now = trio.current_time()
-            due = [link for link in self._in_handshake.values() if link.timer <= now]
-            for link in due:
-                if link.protocol not in self._in_handshake:
-                    continue
-                if link.deadline <= now:
-                    self._give_up(link)
-                else:
-                    self._advance(link, None)
-                await trio.lowlevel.checkpoint()
+            await self._look_after_handshakes()
             self._watched_until = min((link.timer for link in self._in_handshake.values()), default=math.inf)
             with trio.CancelScope(deadline=self._watched_until):
                 await self._watch.wait()
+
+    async def _look_after_handshakes(self) -> None:
+        now = trio.current_time()
+        for link in [link for link in self._in_handshake.values() if link.timer <= now]:
+            if link.protocol not in self._in_handshake:
+                continue
+            if link.deadline <= now:
+                self._give_up(link)
+            else:
+                self._advance(link, None)
+            await trio.lowlevel.checkpoint()

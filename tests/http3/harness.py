@@ -32,9 +32,13 @@ class Served:
         self.network = network
         self.nursery = nursery
 
+    async def raw_unstarted(self, **options: Any) -> RawPeer:
+        """Return a raw client that has not sent anything."""
+        return RawPeer(await self.network.bind_udp(ADDRESS), ADDRESS, **options)
+
     async def raw(self, **options: Any) -> RawPeer:
         """Return a raw client whose handshake has begun."""
-        peer = RawPeer(await self.network.bind_udp(ADDRESS), ADDRESS, **options)
+        peer = await self.raw_unstarted(**options)
         self.nursery.start_soon(peer.run)
         return peer
 
