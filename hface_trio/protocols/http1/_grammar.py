@@ -9,7 +9,6 @@ __all__ = [
     "AUTHORITY",
     "AUTHORITY_WITH_PORT",
     "CONNECTION_FIELDS",
-    "CONTENT_LENGTH",
     "FIELD_NAME",
     "FIELD_VALUE",
     "METHOD",
@@ -27,8 +26,6 @@ FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]++")
 FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 # request-target: visible ASCII without a fragment (RFC 9112 §3.2)
 TARGET = re.compile(rb"[\x21\x22\x24-\x7e]++")
-# Content-Length = 1*DIGIT (RFC 9110 §8.6); 19 digits fit every counter
-CONTENT_LENGTH = re.compile(rb"[0-9]{1,19}+")
 
 # uri-host = IP-literal / IPv4address / reg-name; Host = uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2)
 _IP_LITERAL = rb"\[(?:[0-9A-Fa-f:.]++|[vV][0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+,;=:]++)\]"

@@ -3,6 +3,7 @@
 The key is all of a head behind its request target. What is found under it has passed the front, the engine and the
 translation before, octet for octet the same, so nothing of it has to be looked at again.
 
+What came twice in a row on one connection is remembered: fields that are other ones each time cost a comparison, no more.
 There is one table for the process, with a bound, and emptied when it is full. What identifies a user is not kept there: it
 should not stay in memory, nor should the time that a request takes tell whether somebody else sent the same. That is
 remembered by the connection it came on, the latest only.
@@ -30,9 +31,10 @@ _table: dict[bytes, RequestFields] = {}
 class RecentFields:
     """What is remembered for one connection: all that is not personal, and its own."""
 
-    __slots__ = ("_own_fields", "_own_key")
+    __slots__ = ("_latest", "_own_fields", "_own_key")
 
     def __init__(self) -> None:
+        self._latest = 0  # hash of the key that was not found last
         self._own_key: bytes | None = None
         self._own_fields: RequestFields | None = None
 
@@ -60,11 +62,14 @@ class RecentFields:
         return end, match[1], match[2], fields
 
     def remember(self, head: bytes, received: Sequence[HeaderType], fields: RequestFields) -> None:
-        """Remember what the fields said that were ``received`` in a head that no body follows."""
+        """Take note of what the fields said that were ``received`` in a head that no body follows."""
         match = _METHOD_AND_TARGET.match(head)
         if match is None or len(head) - match.end() > _ENTRY_OCTETS:
             return
         key = head[match.end() :]
+        if (latest := hash(key)) != self._latest:
+            self._latest = latest
+            return
         if any(name in _PERSONAL_FIELDS for name, _ in received):
             self._own_key, self._own_fields = key, fields
             return
