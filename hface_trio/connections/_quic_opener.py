@@ -84,6 +84,7 @@ class _Race:
         self._name = name
         self._winner: tuple[HTTPOverQUICProtocol, SocketLink] | None = None
         self._failures: list[tuple[AddressType, ConnectError]] = []
+        self._mistake: Exception | None = None
 
     async def run(self, targets: Sequence[AddressType]) -> tuple[HTTPOverQUICProtocol, SocketLink]:
         """Try one address after the other, without waiting long for any.
@@ -106,7 +107,7 @@ class _Race:
                 await _abandon(protocol, link)
             raise
         if self._winner is None:
-            raise self._describe()
+            raise self._mistake or self._describe()
         return self._winner
 
     async def _attempt(self, target: AddressType, failed: trio.Event, race: trio.CancelScope) -> None:
@@ -116,6 +117,10 @@ class _Race:
             self._failures.append((target, exc))
             failed.set()
             return
+        except Exception as exc:  # noqa: BLE001  # would be the same for every address, and is raised as itself
+            self._mistake = exc
+            race.cancel()
+            return
         if self._winner is not None:
             await _abandon(*attempt)
             return
@@ -123,13 +128,15 @@ class _Race:
         race.cancel()
 
     async def _shake_hands(self, target: AddressType) -> tuple[HTTPOverQUICProtocol, SocketLink]:
-        socket = await self._networking.bind_udp(target)
         protocol = self._factory(remote_address=target, server_name=self._name)
+        socket = await self._networking.bind_udp(target)
         link = SocketLink(protocol, socket, self._factory.alpn_protocols[0])
         try:
             protocol.clock(trio.current_time())
             while not protocol.handshake_complete:
-                link.send(protocol.datagrams_to_send())
+                socket.send_nowait(
+                    protocol.datagrams_to_send()
+                )  # what does not leave at once is sent again, as if lost
                 if protocol.output_end is not OutputEnd.OPEN:
                     raise self._failure(protocol)
                 timer = protocol.get_timer()
@@ -138,6 +145,9 @@ class _Race:
                 protocol.clock(trio.current_time())
                 while link.waiting:
                     protocol.datagram_received(link.take())
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            await _abandon(protocol, link)
+            raise ConnectError(f"cannot connect to {format_address(self._address)} over QUIC: {exc}") from exc
         except BaseException:
             await _abandon(protocol, link)
             raise
