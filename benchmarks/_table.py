@@ -9,16 +9,21 @@ from _figures import NO_VALUE, TIMES, Measurement
 __all__ = ["rows_of", "text_table"]
 
 _SUBJECT = "hface-trio"
-_MOST_COLUMNS = 10
 
 
-def rows_of(measurement: Measurement) -> list[list[str]]:
+def rows_of(measurement: Measurement, *, most_columns: int = 10) -> list[list[str]]:
     """Return the cells of a table, the head first: figures, then ratios of the primary one to the floor and to ours.
 
     Servers are rows, unless there are so many figures that these are better read downwards.
+
+    Args:
+        measurement: what to show.
+        most_columns: with more than these, and more than there would be otherwise, figures are rows.
     """
     rows = _rows_of_servers(measurement)
-    return [list(column) for column in zip(*rows, strict=True)] if len(rows[0]) > _MOST_COLUMNS else rows
+    if len(rows[0]) > max(most_columns, len(rows)):
+        return [list(column) for column in zip(*rows, strict=True)]
+    return rows
 
 
 def _rows_of_servers(measurement: Measurement) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import socket
 import ssl
 import time
@@ -58,6 +59,7 @@ class Wire(ABC):
             while True:
                 while output := self.client.take_output():
                     await self._send(output)
+                self._sent()
                 await self._wake.wait()
                 self._wake = trio.Event()
 
@@ -68,6 +70,10 @@ class Wire(ABC):
     @abstractmethod
     async def _send(self, output: list[bytes]) -> None:
         """Send what the client has."""
+
+    @abstractmethod
+    def _sent(self) -> None:
+        """Do what is to be done when everything has been sent for now."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -87,6 +93,9 @@ class _StreamWire(Wire):
     async def _send(self, output: list[bytes]) -> None:
         await self._stream.send_all(b"".join(output))
 
+    def _sent(self) -> None:
+        pass  # the kernel looks after it
+
     async def aclose(self) -> None:
         await trio.aclose_forcefully(self._stream)
 
@@ -96,16 +105,23 @@ class _DatagramWire(Wire):
         super().__init__(client)
         self._http3 = client
         self._socket = datagrams
+        self._waiting = trio.CancelScope()
+
+    def _deadline(self) -> float:
+        timer = self._http3.get_timer()
+        return math.inf if timer is None else trio.current_time() + timer - time.monotonic()
 
     async def _read(self) -> None:
         while not self.client.lost:
-            timer = self._http3.get_timer()
-            with trio.move_on_at(float("inf") if timer is None else trio.current_time() + timer - time.monotonic()):
+            with trio.CancelScope(deadline=self._deadline()) as self._waiting:
                 self.client.receive(await self._socket.recv(_READ_OCTETS))
             timer = self._http3.get_timer()
             if timer is not None and timer <= time.monotonic():
                 self._http3.handle_timer()
             self.wake()
+
+    def _sent(self) -> None:
+        self._waiting.deadline = self._deadline()  # what was sent has to be heard of; and pacing may hold back the rest
 
     async def _send(self, output: list[bytes]) -> None:
         for datagram in output:

@@ -23,6 +23,7 @@ _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results" / "latest.json"
 _DOCS = _HERE.parent / "docs"
 _TABLES = "performance_tables.inc"
+_MOST_COLUMNS = 5
 
 
 def rst_table(rows: Sequence[Sequence[str]]) -> str:
@@ -69,7 +70,7 @@ def write_tables(document: dict[str, Any]) -> str:
     measurements = read_measurements(document)
     parts = [f".. Written by benchmarks/report.py; changes here are lost.\n\n{describe_run(document['run'])}\n"]
     parts += [
-        _section(each.title, f"{_escape(each.note)}\n\n{rst_table(rows_of(each))}")
+        _section(each.title, f"{_escape(each.note)}\n\n{rst_table(rows_of(each, most_columns=_MOST_COLUMNS))}")
         for each in measurements.values()
         if each.rounds
     ]
