@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
 
 from aioquic.asyncio.client import connect
@@ -149,7 +149,7 @@ class AioquicClient(QuicConnectionProtocol):
 @contextlib.asynccontextmanager
 async def aioquic_client(
     url: str, cafile: str, take_ticket: Callable[[SessionTicket], None] | None = None, **configuration: Any
-) -> AsyncIterator[AioquicClient]:
+) -> AsyncGenerator[AioquicClient]:
     """Connect for the length of the block."""
     parts = urllib.parse.urlsplit(url)
     assert parts.hostname is not None

@@ -75,9 +75,8 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    @property
     def protocol(self) -> str:
-        """The protocol that the page came over, as it was negotiated."""
+        """Return the protocol that the page came over, as it was negotiated."""
         protocol: str = self.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")
         return protocol
 

@@ -149,7 +149,12 @@ class _Bridge(QuicConnectionProtocol):
     async def _serve(self, stream_id: int, headers: list[tuple[bytes, bytes]]) -> None:
         fields = dict(headers)
         path, _, query = fields[b":path"].partition(b"?")
-        scope = {"type": "http", "method": fields[b":method"].decode(), "path": path.decode(), "query_string": query}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": fields[b":method"].decode(),
+            "path": path.decode(),
+            "query_string": query,
+        }
         scope["headers"] = [(name, value) for name, value in headers if not name.startswith(b":")]
         try:
             if path in {b"/hints", b"/trailers"}:

@@ -54,13 +54,13 @@ def page(server: ServerProcess) -> Iterator[Page]:
 
 def test_a_page(server: ServerProcess, page: Page) -> None:
     page.load(f"{server.https_url}/hello")
-    assert page.protocol == "h3"
+    assert page.protocol() == "h3"
     assert page.evaluate("document.body.innerText") == "hello\n"
 
 
 def test_early_hints(server: ServerProcess, page: Page) -> None:
     page.load(f"{server.https_url}/hints")
-    assert page.protocol == "h3"
+    assert page.protocol() == "h3"
     assert page.evaluate("performance.getEntriesByType('navigation')[0].firstInterimResponseStart") > 0
     assert page.evaluate("document.body.innerText") == "hinted\n"
 
@@ -84,9 +84,9 @@ def test_a_page_over_http_2_leads_to_http_3(server: ServerProcess) -> None:
     url = f"https://localhost:{port}/hello"
     with browser_page(server.certfile, "--origin-to-force-quic-on=localhost:1") as page:
         page.load(url)
-        assert page.protocol == "h2"
+        assert page.protocol() == "h2"
         for _ in range(LOADS):  # what was opened before may serve for a while yet
             page.load(url)
-            if page.protocol == "h3":
+            if page.protocol() == "h3":
                 return
         pytest.fail("the browser stays with HTTP/2")

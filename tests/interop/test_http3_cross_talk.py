@@ -10,7 +10,7 @@ import contextlib
 import functools
 import json
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 import trio
@@ -86,7 +86,7 @@ async def upload(
 @contextlib.asynccontextmanager
 async def unread_upload(
     server: ServerProcess, connection: HTTPConnection, n_octets: int, *, finish: bool
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """An upload that nobody reads in the block; after it, it is finished or given up."""
     async with trio.open_nursery() as nursery:
         released = trio.Event()

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Client:
     def close(self) -> None:
         self._curl.close()
 
-    def request(self, path: str, options: dict[CurlOpt, object] | None = None) -> Answer:
+    def request(self, path: str, options: Mapping[CurlOpt, object] | None = None) -> Answer:
         head, body = io.BytesIO(), io.BytesIO()
         self._curl.reset()
         defaults = {
@@ -60,7 +60,7 @@ class Client:
             CurlOpt.HEADERDATA: head,
             CurlOpt.WRITEDATA: body,
         }
-        for option, value in (defaults | (options or {})).items():
+        for option, value in {**defaults, **(options or {})}.items():
             self._curl.setopt(option, value)
         self._curl.perform(clear_headers=False)
         return Answer(
@@ -159,7 +159,7 @@ def test_forty_requests_at_once_share_a_connection(server: ServerProcess) -> Non
     async def main() -> None:
         options = {CurlOpt.PIPEWAIT: 1}
         async with AsyncSession(
-            verify=server.cafile,
+            verify=server.cafile,  # type: ignore[arg-type]  # a path will do
             http_version=CurlHttpVersion.V3ONLY,
             trust_env=False,
             timeout=SECONDS,

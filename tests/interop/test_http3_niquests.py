@@ -32,7 +32,8 @@ def session(server: ServerProcess) -> Iterator[niquests.Session]:
     """A session that speaks HTTP/3 from its first request on."""
     with new_session(server, disable_http1=True, disable_http2=True, multiplexed=True) as session:
         parts = urllib.parse.urlsplit(server.https_url)
-        session.quic_cache_layer.add_domain(parts.hostname, parts.port)
+        cache: Any = session.quic_cache_layer
+        cache.add_domain(parts.hostname, parts.port)
         yield session
 
 
@@ -66,7 +67,7 @@ def test_trailers_and_early_hints(session: niquests.Session) -> None:
     assert response.trailers["x-sha256"] == hashlib.sha256(b"with trailers\n").hexdigest()
     hints: list[tuple[int | None, str]] = []
 
-    def take(early: niquests.Response) -> None:
+    def take(early: Any) -> None:
         hints.append((early.status_code, early.headers["link"]))
 
     assert session.get("/hints", hooks={"early_response": [take]}).content == b"hinted\n"

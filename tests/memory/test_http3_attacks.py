@@ -6,7 +6,7 @@ Each attack is made twice on a server of its own: once its resident memory is lo
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -109,7 +109,7 @@ OUTCOMES: dict[str, object] = {
 
 
 @contextmanager
-def connected(server: ServerProcess) -> Iterator[WireClient]:
+def connected(server: ServerProcess) -> Generator[WireClient]:
     with WireClient(server.https_url, server.cafile) as client:
         client.fetch(b"/hello")
         server.collect()
