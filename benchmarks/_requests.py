@@ -37,7 +37,7 @@ class _Scenario:
 
 _SCENARIOS = {
     "1.1": _Scenario(
-        "small GETs over HTTP/1.1, cleartext",
+        "Small GETs over HTTP/1.1, cleartext",
         (
             "bare-trio",
             "hface-trio",
@@ -55,7 +55,7 @@ _SCENARIOS = {
         tls=False,
     ),
     "2": _Scenario(
-        "small GETs over HTTP/2, TLS",
+        "Small GETs over HTTP/2, TLS",
         ("bare-trio", "hface-trio", "hypercorn", "bare-h2"),
         ("bare-trio", "hface-trio", "hypercorn"),
         load_with_h2load,
@@ -64,7 +64,7 @@ _SCENARIOS = {
         tls=True,
     ),
     "3": _Scenario(
-        "small GETs over HTTP/3",
+        "Small GETs over HTTP/3",
         ("bare-trio", "hface-trio", "hypercorn", "bare-aioquic"),
         ("bare-trio", "hface-trio", "hypercorn"),
         load_with_http3,

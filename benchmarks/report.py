@@ -44,9 +44,11 @@ def _escape(text: str) -> str:
 def describe_run(run: dict[str, Any]) -> str:
     """Return a paragraph about a run."""
     packages = ", ".join(f"{name} {version}" for name, version in run["packages"].items())
+    others = f" The load average of the machine was {run['load_before']} before." if "load_before" in run else ""
     return (
         f"Measured {run['time'][:10]} on {run['cores']} cores under {run['system']}, with Python {run['python']}: "
-        f"{run['rounds']} rounds of {run['seconds']:g} s for small requests. Versions: {packages}."
+        f"{run['rounds']} rounds of {run['seconds']:g} s for small requests.{others} "
+        f"Versions: {packages}."
     )
 
 

@@ -134,8 +134,13 @@ def print_measurement(measurement: Measurement) -> None:
     print(text_table(rows_of(measurement)) if measurement.rounds else "nothing to measure", flush=True)
 
 
-def describe_run(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what a reader of the results has to know of the run; nothing that names a machine."""
+def describe_run(options: argparse.Namespace, others: float) -> dict[str, Any]:
+    """Return what a reader of the results has to know of the run; nothing that names a machine.
+
+    Args:
+        options: of the run.
+        others: processes that the machine was busy with before.
+    """
     packages: dict[str, str] = {}
     for name in _PACKAGES:
         try:
@@ -147,6 +152,7 @@ def describe_run(options: argparse.Namespace) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load_before": round(others, 1),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "packages": packages,
@@ -174,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     end_in_order()
     began = time.monotonic()
+    others = os.getloadavg()[0]
     measurements, failures = measure(options)
     installed = {name: program.is_installed() for name, program in PROGRAMS.items()}
     verdicts = judge(load_gates(_GATES), measurements, installed)
@@ -183,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for failure in failures:
         print(f"FAILED  {failure}")
     if options.output is not None:
-        write_results(options.output, describe_run(options), measurements, verdicts)
+        write_results(options.output, describe_run(options, others), measurements, verdicts)
         print(f"\nresults: {options.output}")
     print(f"took {time.monotonic() - began:.0f} s")
     return 1 if failures or not all(verdict.kept for verdict in verdicts) else 0
