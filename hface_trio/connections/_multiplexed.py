@@ -85,6 +85,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         self.codes: StreamCodes = protocol.stream_codes
         self._now = 0.0
         self._streams: dict[int, HTTPStream] = {}
+        self._lost: list[StreamReset] = []
         self._read_scope = trio.CancelScope()
         self._sweep_at = math.inf
         timeouts = context.timeouts
@@ -170,6 +171,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             self.writer.capacity_increased(event.stream_id)
         elif isinstance(event, ConnectionTerminated):
             self._terminate(event)
+            self._streams_lost()
         elif self.raw is not None:
             if isinstance(event, StreamReset) and (queue := self.writer.get(event.stream_id)) is not None:
                 self.writer.close(queue)
@@ -226,6 +228,9 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
                 "the peer did not process the request", error_code=code, stream_id=stream_id
             )
         elif self.protocol.output_end is not OutputEnd.OPEN or self.terminated is not None:
+            if self.failure is None:  # why the connection has ended is told behind the ends of its streams
+                self._lost.append(event)
+                return
             cause = self._connection_lost_error(code, stream)
         elif received:
             cause = StreamResetError(f"the peer reset the stream ({code})", error_code=code, stream_id=stream_id)
@@ -236,6 +241,12 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             cause.__cause__ = RemoteProtocolError(cause.message, error_code=code, stream_id=stream_id)
         self._peer_gone(stream, cause)
         self._drop_output(stream)  # afterwards: a handler that waits for room shall find itself cancelled
+
+    def _streams_lost(self) -> None:
+        """Tell streams that were lost with the connection."""
+        lost, self._lost = self._lost, []
+        for event in lost:
+            self._stream_lost(event)
 
     def _connection_lost_error(self, error_code: int, stream: HTTPStream) -> HfaceError:
         message = self.failure.message if self.failure is not None else "the connection ended"
@@ -387,6 +398,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
     def _end(self) -> None:
         self.writer.close_all()
         self._note_end(self.wire.octets_sent)
+        self._streams_lost()
         for stream in list(self._streams.values()):
             self._peer_gone(stream, self._connection_lost_error(0, stream))
 

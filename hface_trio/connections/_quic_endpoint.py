@@ -328,9 +328,10 @@ class QUICEndpoint:
             self._begin(link)
 
     def _give_up(self, link: EndpointLink) -> None:
-        link.protocol.submit_close(message="the handshake was not completed")
-        self._send(link)
-        self.forget(link)
+        protocol = link.protocol
+        protocol.clock(trio.current_time())
+        protocol.submit_close(message="the handshake was not completed")
+        link.close_at_once(protocol.datagrams_to_send())
 
     async def _watch_handshakes(self) -> None:
         while True:

@@ -11,7 +11,7 @@ import trio
 from ..models import AddressType
 from ..networking import DatagramSocket, SystemNetworking, UDPServerNetworking
 from ..protocols import HTTP3ServerFactory
-from ..protocols.quic import QUICRouter, QUICRouterSettings
+from ..protocols.quic import KeyedConnectionIdSource, QUICRouter, QUICRouterSettings
 from ._connection import HTTPConnection
 from ._context import ConnectionContext
 from ._listeners import ConnectionHandler, HTTPListener, handle_connection
@@ -36,11 +36,13 @@ class HTTPOverQUICListener(HTTPListener):
         context: ConnectionContext | None = None,
     ) -> None:
         self._context = context = context or ConnectionContext()
+        source = protocol_factory.connection_id_source
         router = QUICRouter(
             protocol_factory,
-            connection_id_source=protocol_factory.connection_id_source,
+            connection_id_source=source,
             versions=protocol_factory.versions,
             settings=router_settings,
+            reset_token=source.reset_token if isinstance(source, KeyedConnectionIdSource) else None,
             admits=context.admission.has_room,  # connections over TCP count too
         )
         self._endpoint = QUICEndpoint(sockets, router, protocol_factory.alpn_protocols[0], context)
@@ -59,7 +61,8 @@ class HTTPOverQUICListener(HTTPListener):
         """Bind.
 
         Args:
-            protocol_factory: makes the protocols of connections.
+            protocol_factory: makes the protocols of connections. Where its ids are of a ``KeyedConnectionIdSource``, peers
+                of connections that nobody knows any more are told so by stateless resets.
             address: host and port; what they may be stands at ``UDPServerNetworking.listen_udp``.
             networking: the system's unless given.
             router_settings: how strangers are met; the limits of ``context`` hold besides.

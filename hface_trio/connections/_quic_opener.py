@@ -134,9 +134,7 @@ class _Race:
         try:
             protocol.clock(trio.current_time())
             while not protocol.handshake_complete:
-                socket.send_nowait(
-                    protocol.datagrams_to_send()
-                )  # what does not leave at once is sent again, as if lost
+                socket.send_nowait(protocol.datagrams_to_send())  # what does not leave is sent again, as if lost
                 if protocol.output_end is not OutputEnd.OPEN:
                     raise self._failure(protocol)
                 timer = protocol.get_timer()

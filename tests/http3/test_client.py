@@ -593,3 +593,21 @@ async def test_the_exchange_with_our_own_server_uses_both_sides_of_each_row(auto
                 await stream.receive_response()
             assert await outcomes.next() == ("cancelled", StreamResetError)
             assert connection.is_available()
+
+
+async def test_the_reason_of_a_lost_connection_reaches_its_streams(autojump_clock: Clock) -> None:
+    async with connected(http3_settings=IDLE) as (connection, peer):
+        async with connection.open_stream(GET, end_stream=True) as stream:
+            await request_of(peer, 0)
+            await peer.vanish()
+            with pytest.raises(ConnectionLostError, match="silent") as caught:
+                await stream.receive_response()
+            assert isinstance(caught.value.__cause__, ConnectionLostError)
+    async with connected() as (connection, peer):
+        async with connection.open_stream(GET, end_stream=True) as stream:
+            await request_of(peer, 0)
+            peer.quic.close(Code.INTERNAL_ERROR, reason_phrase="out of order")
+            peer.flush()
+            with pytest.raises(ConnectionLostError, match="out of order") as caught:
+                await stream.receive_response()
+            assert caught.value.error_code == Code.INTERNAL_ERROR

@@ -10,12 +10,14 @@ import trio
 import trio.testing
 
 import hface_trio
-from hface_trio import HTTPStream, Limits, Timeouts
+from hface_trio import ConnectionLostError, HTTPStream, Limits, Timeouts
 from hface_trio.connections import HTTPOverQUICListener
 from hface_trio.connections._quic_endpoint import QUICEndpoint
-from hface_trio.protocols.quic import DropReason, QUICRouterSettings
+from hface_trio.protocols.http3 import HTTP3ServerFactory
+from hface_trio.protocols.quic import DropReason, KeyedConnectionIdSource, QUICRouterSettings
+from hface_trio.testing import DatagramConditions
 
-from ..protocols.quic.network import server_tls
+from ..protocols.quic.network import client_tls, server_tls
 from .harness import ADDRESS, Served, hello, serving3
 from .raw import GET, POST, Code, data, headers
 
@@ -250,6 +252,52 @@ async def test_a_handshake_with_a_client_that_speaks_something_else_fails(autoju
         await trio.sleep(1)
         assert router(s).connections == 0
         assert s.server.statistics().connections == 0
+
+
+async def test_a_handshake_that_is_given_up_is_told_so(autojump_clock: Clock) -> None:
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            async with serving_quic(hello) as s:
+                s.nursery = nursery  # the peer outlives the server
+                peer = await s.raw()
+                await trio.sleep(0.007)
+                assert router(s).half_open == 1
+                scope.cancel()
+                await trio.sleep_forever()
+        await peer.read_to_end()
+        assert trio.current_time() < 1
+        assert peer.close_event is not None
+        assert "handshake" in peer.close_event.reason_phrase or peer.closed_with in {Code.NO_ERROR, 0xC}
+
+
+async def test_a_client_that_missed_the_end_is_told_again_when_it_is_heard(autojump_clock: Clock) -> None:
+    """By a stateless reset, where ids have tokens that need not be remembered."""
+    network = hface_trio.testing.MemoryNetworking()
+    factory = HTTP3ServerFactory(server_tls(), connection_id_source=KeyedConnectionIdSource())
+    listener = await HTTPOverQUICListener.create(factory, ADDRESS, networking=network)
+    served: list[hface_trio.HTTPConnection] = []
+
+    async def handle(connection: hface_trio.HTTPConnection) -> None:
+        served.append(connection)
+        await connection.serve_streams(hello)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.serve, handle)
+        connect = functools.partial(hface_trio.connect, http_versions=["3"], tls_config=client_tls())
+        connection = await connect(nursery, "https://localhost:443", networking=network)
+        await trio.sleep(1)
+        conditions, network._links._to_clients = network._links._to_clients, DatagramConditions(drop=1)
+        await served[0].aclose()
+        assert listener.router.statistics().connections == 0
+        assert not connection.has_expired()
+        network._links._to_clients = conditions
+        began = trio.current_time()
+        with pytest.raises(ConnectionLostError, match="forgot"):
+            async with connection.open_stream(GET, end_stream=True) as stream:
+                await stream.receive_response()
+        assert trio.current_time() < began + 1
+        assert listener.router.statistics().resets >= 1
+        await listener.aclose()
 
 
 # Limits
