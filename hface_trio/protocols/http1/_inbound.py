@@ -59,10 +59,13 @@ class RequestFields:
         special = _Special()
         passed_on: list[HeaderType] = []
         for field in received:
-            if field[0] in _SPECIAL_FIELDS:
-                special.take(field, passed_on)
-            else:
+            name = field[0]
+            if name not in _SPECIAL_FIELDS:
                 passed_on.append(field)
+            elif name == b"host":
+                special.hosts.append(field[1])
+            else:
+                special.take(field, passed_on)
         options, modern = special.options, minor_version > 0
         self.number = len(received)
         """How many fields came."""
@@ -103,9 +106,7 @@ class _Special:
     def take(self, field: HeaderType, others: list[HeaderType]) -> None:
         """Take note of a field, and add to ``others`` what is passed on of it."""
         name, value = field
-        if name == b"host":
-            self.hosts.append(value)
-        elif name == b"connection":
+        if name == b"connection":
             self.options += list_members(value)
         elif name == b"te":
             if b"trailers" in list_members(value):

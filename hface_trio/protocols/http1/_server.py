@@ -12,7 +12,7 @@ Source: RFC 9112 §9.3 (persistence), §9.6 (tear-down), RFC 9110 §7.8 (upgrade
 
 from __future__ import annotations
 
-from ...errors import LocalProtocolError
+from ...errors import LocalProtocolError, SendCapacityError
 from ...events import HeadersReceived, StreamResetReceived, StreamResetSent
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
@@ -300,11 +300,12 @@ class HTTP1Server(HTTP1Connection):
 
         Args:
             stream_id: its stream.
-            status: from 200 to 599, of a response that may have a body.
+            status: from 200 to 599.
             headers: its fields, without ``:status`` and ``content-length``.
-            body: its body.
+            body: its body; empty where the response has none.
 
         Raises:
+            SendCapacityError: the body is longer than ``send_capacity``; nothing was taken.
             LocalProtocolError: it cannot be sent; nothing was taken.
         """
         exchange = self._exchange
@@ -320,10 +321,7 @@ class HTTP1Server(HTTP1Connection):
         ):
             lines = plain_lines(headers)
         if exchange is None or lines is None:
-            length = b"%d" % len(body)
-            section = [(b":status", b"%d" % status), *headers, (b"content-length", length)]
-            self.submit_headers(stream_id, section)
-            self.submit_data(stream_id, body, end_stream=True)
+            self._submit_long_response(stream_id, status, headers, body)
             return
         if self._closing:
             exchange.keep_alive = False
@@ -331,6 +329,20 @@ class HTTP1Server(HTTP1Connection):
         exchange.sending = SENDING_ENDED
         self._progress()
         self._resume()
+
+    def _submit_long_response(self, stream_id: int, status: int, headers: HeadersType, body: bytes) -> None:
+        exchange = self._sending_exchange(stream_id, SENDING_HEAD)
+        if body and (exchange.method == b"HEAD" or status in _BODILESS_STATUSES):
+            raise LocalProtocolError("this message has no body", stream_id=stream_id)
+        if len(body) > self._output.capacity:
+            self._capacity_used_up = True
+            raise SendCapacityError(f"{len(body)} octets exceed the send capacity", stream_id=stream_id)
+        section = [(b":status", b"%d" % status), *headers, (b"content-length", b"%d" % len(body))]
+        self.submit_headers(stream_id, section)
+        if body:
+            self._output.write(body)
+            exchange.unsent = 0
+        self._end_sending(exchange, [])
 
     def _switch_protocols(self, exchange: Exchange, response: OutboundResponse) -> None:
         if not exchange.upgrades:

@@ -328,6 +328,16 @@ class ServerMachine(_Machine):
         self._submit_head(stream_id, lambda: self.protocol.submit_headers(stream_id, section, end_stream))
 
     @_before_the_head
+    @rule(
+        status=st.sampled_from([99, 101, 200, 200, 200, 204, 404]),
+        fields=_SECTION_FIELDS,
+        body=st.sampled_from([b"", b"x", bytes(5000), bytes(300_000)]),
+    )
+    def responds_in_one_go(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
+        stream_id = self.stream_id
+        self._submit_head(stream_id, lambda: self.protocol.submit_response(stream_id, status, fields, body))
+
+    @_before_the_head
     @rule(status=_STATUSES, fields=_SECTION_FIELDS, end_stream=st.booleans(), interim=st.booleans())
     def responds_oddly(self, status: bytes, fields: list[tuple[bytes, bytes]], end_stream: bool, interim: bool) -> None:
         section = [(b":status", status), *fields]
