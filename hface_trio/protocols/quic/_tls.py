@@ -6,7 +6,9 @@ not asked for.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from typing import TextIO
@@ -24,6 +26,7 @@ from ._settings import QUICSettings
 
 __all__ = ["client_configuration", "server_configuration"]
 
+_PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _VERIFY_NOTHING = 0  # ssl.CERT_NONE
 
 
@@ -71,7 +74,7 @@ def client_configuration(
     if tls_config.insecure:
         configuration.verify_mode = _VERIFY_NOTHING
     if tls_config.cafile is not None:
-        _load_certificates("cafile", tls_config.cafile)
+        _check_authorities(tls_config.cafile)
         configuration.cafile = tls_config.cafile
     if tls_config.capath is not None:
         if not os.path.isdir(tls_config.capath):
@@ -139,11 +142,20 @@ def _read(what: str, path: str) -> bytes:
 def _load_certificates(what: str, path: str) -> list[x509.Certificate]:
     blob = _read(what, path)
     try:
-        # Bundles of authorities have some that are old and odd, which is for their makers to mend.
-        with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
-            return x509.load_pem_x509_certificates(blob)
+        return x509.load_pem_x509_certificates(blob)
     except ValueError as exc:
         raise ConfigurationError(f"{what} {path!r} holds no PEM certificate") from exc
+
+
+def _check_authorities(path: str) -> None:
+    """Check that there is an authority in a file. OpenSSL reads it later, and is content with what is old and odd."""
+    blob = _read("cafile", path)
+    for match in _PEM_CERTIFICATE.finditer(blob):
+        with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
+            with contextlib.suppress(ValueError):
+                x509.load_pem_x509_certificate(match.group())
+                return
+    raise ConfigurationError(f"cafile {path!r} holds no PEM certificate")
 
 
 def _load_certificate(
