@@ -6,7 +6,6 @@ not asked for.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import warnings
@@ -152,9 +151,11 @@ def _check_authorities(path: str) -> None:
     blob = _read("cafile", path)
     for match in _PEM_CERTIFICATE.finditer(blob):
         with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
-            with contextlib.suppress(ValueError):
+            try:
                 x509.load_pem_x509_certificate(match.group())
-                return
+            except ValueError:
+                continue
+            return
     raise ConfigurationError(f"cafile {path!r} holds no PEM certificate")
 
 
