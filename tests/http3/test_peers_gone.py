@@ -13,7 +13,7 @@ from hface_trio.protocols.http3 import HTTP3Settings
 from hface_trio.protocols.quic import QUICSettings
 
 from .harness import Outcomes, serving3, started
-from .raw import POST, Code, Window, data
+from .raw import POST, Code, Window, data, headers
 
 Clock = trio.testing.MockClock
 BIG = b"x" * 1_000_000
@@ -308,3 +308,41 @@ async def test_a_stop_while_the_last_data_wait_for_room_is_no_failure(
         s.assert_nothing_left()
         await peer.close()
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("came_first", ["nothing", "a later stream", "a part of the head"])
+async def test_stop_sending_that_comes_before_its_request_starts_no_handler(
+    autojump_clock: Clock, caplog: pytest.LogCaptureFixture, came_first: str
+) -> None:
+    """Nobody waits for the answer; a handler could not give one."""
+    paths: list[bytes] = []
+
+    async def handler(stream: HTTPStream) -> None:
+        paths.append(stream.path)
+        await stream.send_response(200, body=b"hello")
+
+    async with serving3(handler) as s:
+        peer = await s.peer()
+        first = peer.next_id()
+        request = headers([*POST[:3], (b":path", b"/stopped")])
+        peer.put(first, request)
+        sender = peer.quic._streams[first].sender
+        held_from = 5 if came_first == "a part of the head" else 0
+        sender._pending.subtract(held_from, len(request))
+        if came_first != "nothing":
+            await peer.response(await peer.request())
+        await peer.stop(first, 4711)
+        await peer.alive()
+        if sender._reset_error_code is None:  # it was not asked to stop: now comes what was held up
+            sender._pending.add(held_from, len(request))
+            sender.buffer_is_empty = False
+            peer.flush()
+        await peer.alive()
+        assert await peer.response(await peer.request()) == (200, b"hello")
+        assert b"/stopped" not in paths
+        assert first in dict(peer.resets())
+        s.assert_nothing_left()
+        (connection,) = s.server._context.connections
+        assert connection._protocol.quic.open_streams <= 7
+        await peer.close()
+    assert caplog.records == []

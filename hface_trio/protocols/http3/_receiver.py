@@ -261,18 +261,17 @@ class Receiver(QUICReceiver):
         stream = self._live.get(stream_id)
         if stream is None:
             # Either its response was complete, or nothing of its request has come: nobody waits for an answer.
-            if stream_id >= connection.streams.next_unseen_id and not connection.client_side:
+            if not connection.client_side and not connection.quic.has_received(stream_id):
                 connection.streams.saw(stream_id)
                 connection.refuse_stream(stream_id, HTTP3ErrorCode.REQUEST_CANCELLED)
             return
         if stream.sending_ended:
             return  # what was left of a complete message is not wanted
         stream.sending_ended = True
-        if stream.receiving_ended and not connection.client_side:
+        if not connection.client_side and (stream.receiving_ended or not stream.announced):
             connection.stream_lost(stream, code)
         else:
-            if stream.announced:
-                connection.events.append(StopSendingReceived(stream_id, code))
+            connection.events.append(StopSendingReceived(stream_id, code))
             connection.end_if_complete(stream)
         connection.budget.spend("STOP_SENDING")
 

@@ -126,6 +126,11 @@ class QUICConnection(QUICInspection):
         self._check_open()
         return self.streams.next_id(unidirectional=unidirectional)
 
+    def has_received(self, stream_id: int) -> bool:
+        """Whether anything of an open stream has arrived, be it its end."""
+        stream = self.streams.live.get(stream_id)
+        return stream is not None and (stream.receiving_ended or stream.credit.delivered > 0)
+
     def submit_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
         """Send octets on a stream.
 
