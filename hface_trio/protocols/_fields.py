@@ -69,12 +69,12 @@ class SectionFacts:
         self.authority: bytes | None = None
         self.path: bytes | None = None
         self.protocol: bytes | None = None
-        self.status = 0
+        self.status: int = 0
         self.content_length: int | None = None
         self.host: bytes | None = None
         self.priority: bytes | None = None
-        self.cookies = 0
-        self.expects_continue = False
+        self.cookies: int = 0
+        self.expects_continue: bool = False
 
 
 def check_request(headers: Iterable[HeaderType]) -> SectionFacts:

@@ -102,8 +102,8 @@ class H2Core(H2Connection):
         )
         self._write = write
         self._initial_send_window: int = self.remote_settings.initial_window_size
-        self.sections = SectionEncoder()
-        self.encoder = _Encoder(self.sections)
+        self.sections: SectionEncoder = SectionEncoder()
+        self.encoder: _Encoder = _Encoder(self.sections)
 
     def _prepare_for_sending(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
@@ -134,14 +134,14 @@ class H2Core(H2Connection):
     def begin_pushed_stream(self, parent: H2Stream, promised_stream_id: int) -> H2Stream:
         """Begin a stream that the server promises (client)."""
         self._step(parent, StreamInputs.RECV_PUSH_PROMISE)
-        self.highest_inbound_stream_id = promised_stream_id
+        self.highest_inbound_stream_id: int = promised_stream_id
         stream = self._enter_stream(promised_stream_id)
         self._step(stream, StreamInputs.RECV_PUSH_PROMISE)
         return stream
 
     def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
         """Begin a stream that ``h2`` begins by itself: one that is promised here."""
-        self.highest_outbound_stream_id = stream_id
+        self.highest_outbound_stream_id: int = stream_id
         return self._enter_stream(stream_id)
 
     def _enter_stream(self, stream_id: int) -> H2Stream:
