@@ -34,8 +34,8 @@ _ATTACKERS = 2
 _SECONDS = 1.5
 _QUICK_SECONDS = 0.5
 _PAUSE_SECONDS = 0.005
-_ALONE = 40
-_WARM_UP = 100
+_ALONE = 20
+_WARM_UP = 50
 _PATIENCE_SECONDS = 5.0
 _START_SECONDS = 0.5
 """What the attackers need to begin."""

@@ -79,13 +79,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--http", choices=_VERSIONS, nargs="+", default=list(_VERSIONS), help="HTTP versions")
     parser.add_argument("--quick", action="store_true", help="only what has limits, and briefly: under 90 seconds")
-    parser.add_argument("--rounds", type=int, help="rounds of small requests (default: 7, quick: 3)")
+    parser.add_argument("--rounds", type=int, help="rounds of small requests (default: 7, quick: 2)")
     parser.add_argument("--seconds", type=float, help="length of each load (default: 1.0, quick: 0.5)")
     parser.add_argument(
         "--output", type=Path, help="file for the results (default: results/latest.json, if everything is measured)"
     )
     options = parser.parse_args(arguments)
-    options.rounds = options.rounds or (3 if options.quick else 7)
+    options.rounds = options.rounds or (2 if options.quick else 7)
     options.seconds = options.seconds or (0.5 if options.quick else 1.0)
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be positive")
