@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TextIO, cast
 
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.logger import QuicFileLogger
@@ -21,6 +21,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from ...errors import ConfigurationError
 from ...models import ClientTLSConfig, ServerTLSConfig
+from ._keylog import KeyLog
 from ._settings import QUICSettings
 
 __all__ = ["client_configuration", "server_configuration"]
@@ -104,8 +105,9 @@ def _configuration(
         max_data=settings.connection_window,
         max_datagram_size=settings.max_datagram_octets,
         max_stream_data=settings.stream_window_octets,
-        secrets_log_file=_open_keylog(keylog_filename),
     )
+    if keylog_filename is not None:
+        configuration.secrets_log_file = cast("TextIO", KeyLog(keylog_filename))  # as much of one as is asked for
     configuration.initial_rtt = settings.initial_round_trip_seconds
     configuration.supported_versions = list(settings.versions)
     if settings.datagram_frames:
@@ -116,17 +118,6 @@ def _configuration(
         except ValueError as exc:
             raise ConfigurationError(f"qlog_directory {settings.qlog_directory!r} is not a directory") from exc
     return configuration
-
-
-def _open_keylog(filename: str | None) -> TextIO | None:
-    if filename is None:
-        return None
-    try:
-        # Line by line, and owned by the factory for as long as any of its connections may log.
-        return open(filename, "a", buffering=1, encoding="ascii")
-    except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else exc
-        raise ConfigurationError(f"keylog_filename {filename!r} cannot be written: {why}") from exc
 
 
 def _read(what: str, path: str) -> bytes:

@@ -614,7 +614,6 @@ def test_secrets_and_traces_are_written_where_asked(tmp_path):
     assert "CLIENT_TRAFFIC_SECRET_0 " in keys.read_text()
     (trace,) = tmp_path.glob("*.qlog")
     assert json.loads(trace.read_text())["traces"]
-    client._machine._configuration.secrets_log_file.close()
 
 
 @pytest.mark.parametrize(
