@@ -51,6 +51,7 @@ from ..protocols import HTTPOverQUICProtocol, HTTPProtocol, OutputEnd, StreamCod
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
 from ._observer import ConnectionRecord
+from ._output import SEND_BUFFER_OCTETS
 from ._stream import HTTPStream
 from ._wire import Wire
 from ._writer import CLOGGED_OCTETS, SendQueue, Writer
@@ -320,7 +321,8 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         """Start what the events of one read asked for."""
 
     def _next_deadline(self) -> float:
-        if (self._streams or self.writer.has_queues) and self._sweep_at == math.inf and self._sweep_seconds != math.inf:
+        busy = self._streams or self.writer.has_queues or self.protocol.sends
+        if busy and self._sweep_at == math.inf and self._sweep_seconds != math.inf:
             self._sweep_at = trio.current_time() + self._sweep_seconds
         timer = self.protocol.get_timer()
         if timer is None:
@@ -351,7 +353,8 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
 
     def _sweep(self, now: float) -> None:
         """Reset the streams whose peer lets them wait for too long."""
-        for stream_id in self.writer.stalled(now - self.context.timeouts.write_progress_seconds):
+        long_ago = now - self.context.timeouts.write_progress_seconds
+        for stream_id in {*self.writer.stalled(long_ago), *self.protocol.stalled_streams(long_ago)}:
             stream = self._streams.get(stream_id)
             cause = StreamResetError(
                 "the peer took nothing in time", error_code=self.codes.cancelled, stream_id=stream_id
@@ -445,6 +448,14 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             await self.writer.wait_room(stream.send_queue)
         if self.writer.is_clogged(CLOGGED_OCTETS):  # no window holds back heads
             await self.writer.wait_unclogged()
+        if self.protocol.unsent_octets(stream.stream_id) > SEND_BUFFER_OCTETS:  # but the peer may, on some versions
+            await self._wait_unsent(stream.stream_id, SEND_BUFFER_OCTETS)
+            stream.raise_if_unsendable()
+
+    async def _wait_unsent(self, stream_id: int, n_octets: int) -> None:
+        """Wait until the protocol keeps at most so many octets of a stream."""
+        while self.protocol.unsent_octets(stream_id) > n_octets and await self.writer.wait_round():
+            pass
 
     def submit_headers(self, stream: HTTPStream, headers: HeadersType, end_stream: bool) -> None:
         """Submit a head."""
@@ -493,8 +504,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         if stream.send_queue is not None:
             await self.writer.wait_empty(stream.send_queue)
         await self.writer.wait_flushed()
-        while self.protocol.unsent_octets(stream.stream_id) and await self.writer.wait_round():
-            pass
+        await self._wait_unsent(stream.stream_id, 0)
         stream.raise_if_unsendable()
 
     def before_receive(self, stream: HTTPStream) -> None:
@@ -544,6 +554,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         await trio.lowlevel.checkpoint()
         if (queue := self.writer.get(stream_id)) is not None:
             await self.writer.wait_room(queue)
+        await self._wait_unsent(stream_id, SEND_BUFFER_OCTETS)
 
     async def raw_send_data(self, stream_id: int, data: Buffer, end_stream: bool) -> None:
         """Queue data; wait until at most 64 KiB of the stream is unsent."""

@@ -197,6 +197,15 @@ class HTTPProtocol(ABC):
         """Octets of output that wait to be taken; 0 where the protocol does not count them."""
         return 0
 
+    @property
+    def sends(self) -> bool:
+        """Whether the protocol itself keeps something that was submitted, because the peer has not taken it."""
+        return False
+
+    def stalled_streams(self, since: float) -> Sequence[int]:
+        """Return the streams of which the protocol keeps something, and the peer has taken next to nothing since a time."""
+        return ()
+
     def unsent_octets(self, stream_id: int) -> int:
         """Return how many octets of a stream were submitted and wait for their time to be sent, in what is not output yet.
 

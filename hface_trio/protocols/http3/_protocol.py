@@ -7,7 +7,7 @@ stream table and QUIC, time to whoever waits for it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aioquic.quic.configuration import QuicConfiguration
 
@@ -140,6 +140,9 @@ class H3Protocol(H3Inspection):
         if stream is not None:
             self._connection.reset_stream(stream, error_code or HTTP3ErrorCode.NO_ERROR)
             self._settle()
+        elif error_code and not stream_id & 2:  # complete here, but not taken by the peer
+            self._quic.submit_stream_reset(stream_id, error_code)
+            self._settle()
 
     def refuse_stream(self, stream_id: int) -> None:
         """Reset a stream so that the peer knows that nothing was done with it."""
@@ -201,6 +204,15 @@ class H3Protocol(H3Inspection):
     def send_capacity(self, stream_id: int) -> int:
         """Return how many octets ``submit_data`` takes now; 0 for streams that are over."""
         return min(self._quic.send_capacity(stream_id), _LONGEST_DATA) if self.can_send(stream_id) else 0
+
+    @property
+    def sends(self) -> bool:
+        """Whether anything was submitted that the peer has not taken."""
+        return self._quic.sender.busy
+
+    def stalled_streams(self, since: float) -> Sequence[int]:
+        """Return the requests of whose responses, or the other way round, the peer has taken next to nothing since a time."""
+        return [stream_id for stream_id in self._quic.sender.stalled(since) if not stream_id & 2]
 
     def unsent_octets(self, stream_id: int) -> int:
         """Return how many octets of a stream congestion, or the peer's windows, hold back."""

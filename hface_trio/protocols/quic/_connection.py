@@ -108,6 +108,9 @@ class QUICConnection(QUICInspection):
         self._dirty = False
         self._lost = False
         self._reason: CloseReason | None = None
+        self._largest_acknowledged = -1
+        self._unanswered_since: float | None = None
+        self._unanswered_seconds = settings.unacknowledged_seconds
         self._own_streams_allowed = (0, 0)
         self._last_word = LastWord()
 
@@ -287,7 +290,7 @@ class QUICConnection(QUICInspection):
 
     def clock(self, now: float) -> None:
         """Tell the time, and do what is due by it."""
-        self._now = self.ledger.now = now
+        self._now = self.ledger.now = self.sender.now = now
         machine = self._machine
         timer = None if self._lost else machine.get_timer()
         if timer is not None and now >= timer:
@@ -295,6 +298,9 @@ class QUICConnection(QUICInspection):
             self._take_events()
         if self._reason is None:
             self.pings.clock(now)
+            if self._unanswered_since is not None and now >= self._unanswered_since + self._unanswered_seconds:
+                message = "the peer has acknowledged nothing for too long"
+                self.submit_close(QUICErrorCode.NO_ERROR, message, application=False)
 
     def get_timer(self) -> float | None:
         """Return when ``clock`` has to be called next, and datagrams taken, or ``None``."""
@@ -303,10 +309,12 @@ class QUICConnection(QUICInspection):
         timer = self._machine.get_timer()
         if self._reason is not None:
             return timer
-        ping = self.pings.deadline()
+        own = self.pings.deadline()
+        if self._unanswered_since is not None:
+            own = min(own, self._unanswered_since + self._unanswered_seconds)
         if timer is None:
-            return None if ping == math.inf else ping
-        return min(timer, ping)
+            return None if own == math.inf else own
+        return min(timer, own)
 
     def datagram_received(self, datagram: DatagramType) -> None:
         """Feed a datagram of the peer."""
@@ -321,11 +329,15 @@ class QUICConnection(QUICInspection):
             self._terminate(CloseReason(QUICErrorCode.NO_ERROR, "the peer forgot the connection", False, False))
             return
         self.pings.heard(self._now)
+        machine = self._machine
         try:
-            self._machine.receive_datagram(data, address, self._now)
+            machine.receive_datagram(data, address, self._now)
         except Exception as exc:  # noqa: BLE001  # the dependency stumbled over the peer's input: end this connection alone
             self.submit_close(QUICErrorCode.INTERNAL_ERROR, f"{type(exc).__name__}: {exc}", application=False)
             return
+        if machine.largest_acknowledged != self._largest_acknowledged:
+            self._largest_acknowledged = machine.largest_acknowledged
+            self._unanswered_since = self._now if machine.in_flight else None
         self._take_events()
 
     def datagrams_to_send(self) -> list[DatagramType]:
@@ -339,6 +351,8 @@ class QUICConnection(QUICInspection):
                 self._last_word.said(datagrams)
             return datagrams or ([] if self.is_closed else self._last_word.again())
         self._take_events()
+        if self._unanswered_since is None and machine.in_flight:
+            self._unanswered_since = self._now
         self.streams.discarded(machine.take_discarded())
         self._dirty = True
         return datagrams

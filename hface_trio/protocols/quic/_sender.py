@@ -17,6 +17,8 @@ from ._stream import QUICStream
 
 __all__ = ["StreamSender"]
 
+_PROGRESS_OCTETS = 1024
+
 
 class StreamSender:
     """Sends the data of all streams.
@@ -34,6 +36,7 @@ class StreamSender:
         "_machine",
         "_queued_octets",
         "_unacknowledged_octets",
+        "now",
         "overhead_octets",
         "unacknowledged",
         "unsent",
@@ -50,6 +53,7 @@ class StreamSender:
         """What is written in front of the octets of each submission."""
         self.unsent: int = 0
         self.unacknowledged: int = 0
+        self.now: float = 0.0
 
     def capacity(self, stream: QUICStream) -> int:
         """Return how many octets may be submitted now; if none, news of more will come."""
@@ -99,6 +103,9 @@ class StreamSender:
             raise LocalProtocolError(f"stream {stream.stream_id} takes no data", stream_id=stream.stream_id)
         self._machine.send_stream_data(stream.stream_id, data, end_stream)  # type: ignore[arg-type]  # any buffer will do
         octets = len(data)
+        if not stream.unacknowledged:
+            stream.progress_at = self.now
+            stream.progress_left = min(2 * octets, _PROGRESS_OCTETS)
         stream.unsent += octets
         stream.unacknowledged += octets
         self.unsent += octets
@@ -124,6 +131,10 @@ class StreamSender:
         done: list[int] = []
         for stream_id, stream in self._active.items():
             unsent, unacknowledged = self._machine.unsent_and_unacknowledged(stream_id)
+            stream.progress_left -= stream.unsent - unsent + stream.unacknowledged - unacknowledged
+            if stream.progress_left <= 0:
+                stream.progress_left = min(unsent + unacknowledged, _PROGRESS_OCTETS)
+                stream.progress_at = self.now
             self.unsent += unsent - stream.unsent
             self.unacknowledged += unacknowledged - stream.unacknowledged
             stream.unsent, stream.unacknowledged = unsent, unacknowledged
@@ -136,6 +147,15 @@ class StreamSender:
                 if self._capacity(stream) > 0:
                     self._unblock(stream)
                     self._announce(stream)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything was submitted that the peer has not acknowledged."""
+        return bool(self._active)
+
+    def stalled(self, since: float) -> list[int]:
+        """Return the streams that wait for the peer, and of which it has taken next to nothing since a time."""
+        return [stream_id for stream_id, stream in self._active.items() if stream.progress_at <= since]
 
     def _capacity(self, stream: QUICStream) -> int:
         return 0 if stream.sending_ended else self.capacity_of_new(stream.stream_id)

@@ -38,6 +38,8 @@ class QUICSettings:
         max_datagram_octets: largest UDP payload sent. The default fits the smallest MTU that IPv6 allows.
         datagram_frames: accept DATAGRAM frames (RFC 9221).
         queued_datagram_frames: DATAGRAM frames that wait to be sent; the oldest are dropped first.
+        unacknowledged_seconds: the connection is given up when the peer acknowledges nothing of what it was sent for so long,
+            whatever else it sends.
         idle_timeout_seconds: the connection is lost when nothing arrived for so long; the peer may choose less.
         keep_alive_interval_seconds: a ping is sent when nothing arrived for so long; infinite for none.
         congestion_control: ``"cubic"`` or ``"reno"``.
@@ -63,6 +65,7 @@ class QUICSettings:
     max_datagram_octets: int = 1232
     datagram_frames: bool = False
     queued_datagram_frames: int = 64
+    unacknowledged_seconds: float = 30
     idle_timeout_seconds: float = 30
     keep_alive_interval_seconds: float = math.inf
     congestion_control: str = "cubic"

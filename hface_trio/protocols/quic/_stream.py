@@ -23,6 +23,8 @@ class QUICStream:
         "discarded",
         "initiated_here",
         "may_send",
+        "progress_at",
+        "progress_left",
         "receiving_ended",
         "release_when_consumed",
         "released",
@@ -45,6 +47,8 @@ class QUICStream:
         self.blocked: bool = False  # the application waits for send capacity
         self.unsent: int = 0
         self.unacknowledged: int = 0
+        self.progress_at: float = 0.0  # when the peer last took something worth mentioning, while there was something
+        self.progress_left: int = 0  # octets that have to be sent, and to be acknowledged, before it is mentioned again
         self.released: bool = False
         self.release_when_consumed: bool = False
         self.discarded: bool = False  # over on the wire

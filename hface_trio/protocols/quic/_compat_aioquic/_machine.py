@@ -265,6 +265,16 @@ class QuicMachine(SendingConnection):
         """Whether this side opens streams of an id."""
         return is_client_initiated(stream_id) == self._is_client
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether the peer has to acknowledge something that was sent."""
+        return bool(self._loss.bytes_in_flight)
+
+    @property
+    def largest_acknowledged(self) -> int:
+        """The largest packet number of 1-RTT packets that the peer has acknowledged."""
+        return int(self._spaces[Epoch.ONE_RTT].largest_acked_packet) if Epoch.ONE_RTT in self._spaces else -1
+
     def may_send_on(self, stream_id: int) -> bool:
         """Whether this side sends on streams of an id."""
         return not is_unidirectional(stream_id) or self.is_own(stream_id)
