@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -18,8 +19,14 @@ from ._h2c import ask_for_h2c
 __all__ = ["HTTPFallbackOpener", "HTTPOpener", "HTTPOverTCPOpener"]
 
 
+_MOST_REMEMBERED = 256
+
+
 class HTTPOpener(ABC):
     """Opens HTTP connections."""
+
+    needs_tls: bool = False
+    """Whether it opens none without a TLS configuration."""
 
     @abstractmethod
     async def __call__(
@@ -44,23 +51,41 @@ class HTTPOpener(ABC):
 class HTTPFallbackOpener(HTTPOpener):
     """Opens with the first opener that succeeds.
 
+    All but the last have a few seconds only. What an opener could not do at an address it is not asked for again for a while.
+
     Args:
         openers: in the order in which they are tried; at least one.
+        attempt_seconds: how long each but the last may take.
+        retry_seconds: for how long it is remembered that one has failed.
     """
 
-    def __init__(self, openers: Sequence[HTTPOpener]) -> None:
+    def __init__(
+        self, openers: Sequence[HTTPOpener], *, attempt_seconds: float = 2, retry_seconds: float = 300
+    ) -> None:
         self._openers = tuple(openers)
+        self._attempt_seconds = attempt_seconds
+        self._retry_seconds = retry_seconds
+        self._failed: dict[tuple[HTTPOpener, AddressType], float] = {}
 
     async def __call__(
         self, address: AddressType, *, tls_config: ClientTLSConfig | None = None, server_name: str | None = None
     ) -> HTTPConnection:
         """Connect; see :meth:`HTTPOpener.__call__`. When all fail, what the last one raised is raised."""
-        *first, last = self._openers
+        usable = [opener for opener in self._openers if tls_config is not None or not opener.needs_tls]
+        *first, last = usable or self._openers
         for opener in first:
-            try:
-                return await opener(address, tls_config=tls_config, server_name=server_name)
-            except ConnectError as exc:
-                logger.debug("trying the next way to %s: %s", address[0], exc)
+            if self._failed.get((opener, address), -math.inf) + self._retry_seconds > trio.current_time():
+                continue
+            why: object = "no answer in time"
+            with trio.move_on_after(self._attempt_seconds):
+                try:
+                    return await opener(address, tls_config=tls_config, server_name=server_name)
+                except ConnectError as exc:
+                    why = exc
+            logger.debug("trying the next way to %s: %s", address[0], why)
+            if len(self._failed) >= _MOST_REMEMBERED:
+                self._failed.clear()
+            self._failed[opener, address] = trio.current_time()
         return await last(address, tls_config=tls_config, server_name=server_name)
 
 

@@ -41,6 +41,8 @@ class HTTPOverQUICOpener(HTTPOpener):
         context: limits and accounts; those of this opener alone unless given.
     """
 
+    needs_tls = True
+
     def __init__(
         self,
         make_factory: Callable[[ClientTLSConfig], HTTPOverQUICClientFactory],
