@@ -60,10 +60,9 @@ class ReceivingConnection(GuardedConnection):
             or self._state is not QuicConnectionState.CONNECTED
             or self._close_pending
             or self._quic_logger is not None
-            or len(self._network_paths) != 1
         ):
             return False
-        path = self._network_paths[0]
+        path = self._network_paths[0]  # the one in use; those it has moved from stay behind it
         crypto: Any = self._cryptos[Epoch.ONE_RTT].recv
         if path.addr != addr or not path.is_validated or crypto.aead is None or self._takes_early_data():
             return False

@@ -101,11 +101,20 @@ class SendingConnection(ReceivingConnection):
             or self._remote_preferred_address is not None
             or not path.is_validated
             or path.remote_challenges
-            or len(self._network_paths) > 1
+            or self._probes_paths()
             or not crypto.send.is_valid()
             or crypto._update_key_requested
             or not self._crypto_streams[Epoch.ONE_RTT].sender.buffer_is_empty
             or not all(connection_id.was_sent for connection_id in self._host_cids)
+        )
+
+    def _probes_paths(self) -> bool:
+        """Whether a path other than the one in use has to be probed, or to be answered, and can be (RFC 9000 §9.1)."""
+        paths = self._network_paths
+        return len(paths) > 1 and any(
+            (path.remote_challenges or not (path.is_validated or path.local_challenge_sent))
+            and (path.peer_cid is not None or self._peer_cid_available)
+            for path in paths[1:]
         )
 
     def _write_packets(self, turns: _Turns, now: float) -> list[tuple[bytes, NetworkAddress]]:
