@@ -73,7 +73,7 @@ def _tell_gone() -> None:
 
 async def handler(stream: hface_trio.HTTPStream) -> None:
     """Answer as a stream handler."""
-    path = stream.path
+    path = stream.path.partition(b"?")[0]
     if path == b"/":
         await stream.send_response(200, [_TYPE], BODY)
     elif path == b"/upload":

@@ -30,7 +30,11 @@ def draw_charts(measurements: Mapping[str, Measurement], directory: Path) -> lis
     directory.mkdir(exist_ok=True)
     # The same results give the same files, to the octet; and letters stay letters.
     mpl.rcParams.update({"svg.hashsalt": "hface_trio", "svg.fonttype": "none", "font.size": 9})
-    requests = [(f"HTTP/{each}", measurements.get(f"requests-{each}"), "processor_us", 0) for each in _VERSIONS]
+    requests = [
+        (f"HTTP/{each}{title}", measurements.get(f"requests-{each}{key}"), "processor_us", 0)
+        for each in _VERSIONS
+        for key, title in (("", ""), ("-varied", ", requests that differ"))
+    ]
     down = [
         (f"HTTP/{each}, download", measurements.get(f"transfers-{each}"), "down_mib_per_s", 0) for each in _VERSIONS
     ]

@@ -137,7 +137,8 @@ class HTTP3Client(Client):
             head = pack_frame(_HEADERS, pylsqpack.Encoder().encode(0, encoded)[1])
             if upload_octets:
                 head += pack_varint(_DATA) + pack_varint(upload_octets)
-            self._heads[method, path, upload_octets] = head
+            if "?" not in path:  # what differs every time is not worth remembering
+                self._heads[method, path, upload_octets] = head
         return head
 
     def may_open(self) -> bool:

@@ -32,6 +32,9 @@ __all__ = [
 
 _EXTRA_SECONDS = 20.0
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+_VARIED_SCRIPT = Path(__file__).with_name("varied.lua")
+_VARIETY = 20_000
+"""Different requests over HTTP/2, where they are made by a list, which begins again at its end."""
 _HTTP3 = Path(__file__).with_name("_load_http3.py")
 
 
@@ -42,10 +45,12 @@ class Concurrency:
     Args:
         connections: kept open.
         streams: requests on each of them.
+        varied: whether requests differ from each other; else they are all the same.
     """
 
     connections: int
     streams: int = 1
+    varied: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +81,7 @@ def load_with_wrk(
     """Load a server with wrk."""
     del rate, cafile  # wrk takes whole seconds, and any certificate
     command = ["wrk", "--threads", "1", "--connections", str(concurrency.connections), "--latency"]
+    command += ["--script", str(_VARIED_SCRIPT)] if concurrency.varied else []
     output = run_pinned([*command, "--duration", f"{max(1, round(seconds))}s", server.url], seconds, core)
     done = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", output)
     found = [re.search(rf"^ +{percentile}% +([\d.]+)(us|ms|s|m)", output, re.MULTILINE) for percentile in (50, 90, 99)]
@@ -104,8 +110,16 @@ def load_with_h2load(
     else:
         requests = max(round(rate * seconds), concurrency.connections * concurrency.streams)
         command += ["--requests", str(requests)]
-    with tempfile.NamedTemporaryFile(prefix="hface-trio-", mode="r", encoding="ascii") as log:
-        output = run_pinned([*command, "--log-file", log.name, server.url], seconds, core)
+    with (
+        tempfile.NamedTemporaryFile(prefix="hface-trio-", mode="r", encoding="ascii") as log,
+        tempfile.NamedTemporaryFile(prefix="hface-trio-", mode="w", encoding="ascii") as uris,
+    ):
+        targets = [server.url]
+        if concurrency.varied:
+            uris.writelines(f"{server.url}?n={number:08x}\n" for number in range(_VARIETY))
+            uris.flush()
+            targets = ["--input-file", uris.name]
+        output = run_pinned([*command, "--log-file", log.name, *targets], seconds, core)
         # Each line is of one request: when it began, the status, and the microseconds it took.
         microseconds = [int(line.split("\t")[2]) for line in log if line.count("\t") == 2]
     took = re.search(r"^finished in ([\d.]+)(us|ms|s|m),", output, re.MULTILINE)
@@ -127,6 +141,7 @@ def load_with_http3(
             cafile,
             connections=concurrency.connections,
             streams=concurrency.streams,
+            varied=concurrency.varied,
             seconds=seconds if rate is None else seconds + _EXTRA_SECONDS / 2,
             requests=0 if rate is None else max(round(rate * seconds), concurrency.connections * concurrency.streams),
         ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import secrets
 import selectors
 import socket
 import sys
@@ -41,6 +42,7 @@ class HTTP3Job:
         seconds: after so long no further request is made.
         requests: nor after so many; 0 for no such bound.
         upload_octets: zeros that each request brings along.
+        varied: whether every request has another query.
     """
 
     host: str
@@ -52,6 +54,7 @@ class HTTP3Job:
     seconds: float = 60.0
     requests: int = 0
     upload_octets: int = 0
+    varied: bool = False
 
 
 @dataclasses.dataclass
@@ -104,12 +107,9 @@ class _Connection:
         while self.running < self._job.streams and not self.client.closing and self._load.take_turn():
             self.running += 1
             began = time.perf_counter()
-            self.client.open(
-                "GET" if not self._job.upload_octets else "POST",
-                self._job.path,
-                self._job.upload_octets,
-                self._end(began),
-            )
+            method = "POST" if self._job.upload_octets else "GET"
+            path = f"{self._job.path}?n={secrets.token_hex(8)}" if self._job.varied else self._job.path
+            self.client.open(method, path, self._job.upload_octets, self._end(began))
 
     def _end(self, began: float) -> Callable[[Exchange], None]:
         def end(exchange: Exchange) -> None:

@@ -48,7 +48,7 @@ _SCENARIOS = {
             "bare-h11",
             "bare-httptools",
         ),
-        ("bare-trio", "hface-trio", "hface-trio-httptools", "hypercorn"),
+        ("bare-trio", "hface-trio", "hface-trio-httptools"),
         load_with_wrk,
         "wrk",
         Concurrency(16),
@@ -57,7 +57,7 @@ _SCENARIOS = {
     "2": _Scenario(
         "Small GETs over HTTP/2, TLS",
         ("bare-trio", "hface-trio", "hypercorn", "bare-h2"),
-        ("bare-trio", "hface-trio", "hypercorn"),
+        ("bare-trio", "hface-trio"),
         load_with_h2load,
         "h2load",
         Concurrency(8, 16),
@@ -66,7 +66,7 @@ _SCENARIOS = {
     "3": _Scenario(
         "Small GETs over HTTP/3",
         ("bare-trio", "hface-trio", "hypercorn", "bare-aioquic"),
-        ("bare-trio", "hface-trio", "hypercorn"),
+        ("bare-trio", "hface-trio"),
         load_with_http3,
         "a generator of our own on qh3",
         Concurrency(4, 8),
@@ -123,14 +123,23 @@ def measure_requests(setting: Setting) -> Iterator[Measurement]:
     """Measure every version."""
     for http_version in setting.http_versions:
         yield _measure(http_version, _SCENARIOS[http_version], setting)
+        if not setting.quick:
+            yield _measure(http_version, _varied(_SCENARIOS[http_version]), setting)
+
+
+def _varied(scenario: _Scenario) -> _Scenario:
+    """Return the same with requests that differ: what servers remember of one does not help them with the next."""
+    concurrency = dataclasses.replace(scenario.concurrency, varied=True)
+    return dataclasses.replace(scenario, title=f"{scenario.title}, no two of them alike", concurrency=concurrency)
 
 
 def _measure(http_version: str, scenario: _Scenario, setting: Setting) -> Measurement:
     concurrency = scenario.concurrency
+    varied = concurrency.varied
     streams = f" of {concurrency.streams} streams" if concurrency.streams > 1 else ""
     measurement = Measurement(
-        f"requests-{http_version}",
-        f"Small requests, HTTP/{http_version}",
+        f"requests-{http_version}{'-varied' if varied else ''}",
+        f"Small requests{' that differ' if varied else ''}, HTTP/{http_version}",
         f"{scenario.title}; {concurrency.connections} connections{streams}; load by {scenario.program}. "
         "Bare trio answers HTTP/1.1 in cleartext, loaded by wrk.",
         _FIGURES,
