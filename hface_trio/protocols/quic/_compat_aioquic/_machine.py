@@ -7,7 +7,7 @@ from typing import Any
 
 from aioquic.buffer import size_uint_var
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnectionId, QuicConnectionState
+from aioquic.quic.connection import NetworkAddress, QuicConnectionId, QuicConnectionState
 from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.rangeset import RangeSet
 from aioquic.tls import Epoch, SessionTicket
@@ -25,6 +25,7 @@ PeerClose = ConnectionTerminated
 _SHORT_HEADER_OCTETS = 3  # its first octet and the two of a packet number
 _AEAD_TAG_OCTETS = 16
 _ROUNDING_SECONDS = 1e-6
+_KEY_UPDATES = frozenset({"local_update", "remote_update"})
 _IDLE_TIMEOUT = "Idle timeout"
 _SHORTEST_RESET = 21  # RFC 9000 §10.3
 
@@ -69,6 +70,8 @@ class QuicMachine(SendingConnection):
         self._source = connection_id_source
         self.issued_ids: list[bytes] = []
         self.initial_destination_id: bytes | None = None
+        self._key_update_wanted = False
+        self._key_phase_began_at = -1
         first = connection_id_source.issue()
         self.host_cid: bytes = first.connection_id
         self._host_cids[0].cid = self._local_initial_source_connection_id = first.connection_id
@@ -283,7 +286,32 @@ class QuicMachine(SendingConnection):
         """Whether the peer sends on streams of an id."""
         return not is_unidirectional(stream_id) or not self.is_own(stream_id)
 
+    # Keys.
+
+    def request_key_update(self) -> None:
+        """Update the keys once that is allowed; several requests until then are one."""
+        self._key_update_wanted = True
+        self._begin_key_update()
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        """Return what is to be sent now, under new keys if that was asked for and is allowed."""
+        if self._key_update_wanted:
+            self._begin_key_update()
+        return super().datagrams_to_send(now)
+
+    def _begin_key_update(self) -> None:
+        # Not again before a packet under the present keys was acknowledged (RFC 9001 §6.1): until then the peer may not have
+        # them, and it knows present and next keys, no others.
+        if self.largest_acknowledged >= self._key_phase_began_at:
+            self._key_update_wanted = False
+            super().request_key_update()
+
     # What aioquic calls.
+
+    def _log_key_updated(self, key_type: str, trigger: str) -> None:
+        if trigger in _KEY_UPDATES:
+            self._key_phase_began_at = self._packet_number
+        super()._log_key_updated(key_type, trigger)
 
     def _initialize(self, peer_cid: bytes) -> None:
         if not self._is_client:
