@@ -52,6 +52,10 @@ DEFAULT_BODY_OCTETS = 1024 * 1024
 """What ``read_body`` takes unless told otherwise: room for forms and documents, not for uploads."""
 
 
+_NOT_FOR_ALTERNATIVES = frozenset({101, 421})
+"""Statuses of what has left HTTP, and of what an alternative was tried for in vain (RFC 7838 §6)."""
+
+
 class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
     """One exchange of a request and a response.
 
@@ -582,7 +586,7 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         for name, _ in headers:
             if name in _AUTOMATIC_FIELDS:
                 return False
-        services = self._driver.alternative_services
+        services = None if status in _NOT_FOR_ALTERNATIVES else self._driver.alternative_services
         fields = [*headers, date_field()] if services is None else [*headers, date_field(), (b"alt-svc", services)]
         if not self._driver.submit_response(self, status, fields, body):
             return False
@@ -597,7 +601,8 @@ class HTTPStream(trio.abc.ReceiveChannel[StreamEvent]):
         rules.response_head(status, length, end_stream, connect=self.method == b"CONNECT")
         if not dated:
             headers = [*headers, date_field()]
-        if (services := self._driver.alternative_services) is not None and not advertised:
+        services = self._driver.alternative_services
+        if services is not None and not advertised and status not in _NOT_FOR_ALTERNATIVES:
             headers = [*headers, (b"alt-svc", services)]
         try:
             self._driver.submit_headers(self, headers, end_stream)

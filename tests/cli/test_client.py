@@ -76,7 +76,9 @@ def test_several_urls_share_a_connection(command: Command, site: Site) -> None:
 
 def test_include_puts_the_head_in_front(command: Command, site: Site) -> None:
     head, _, body = command("client", "-i", f"{site.http}/hello/you").out.partition(b"\r\n\r\n")
-    assert head.splitlines()[:3] == [b"HTTP/1.1 200 OK", b"content-type: text/plain", b"content-length: 10"]
+    status_line, *fields = head.splitlines()
+    assert status_line == b"HTTP/1.1 200 OK"
+    assert {b"content-type: text/plain", b"content-length: 10"} <= set(fields)
     assert body == b"Hello you\n"
 
 
@@ -86,11 +88,9 @@ def test_verbose_prints_both_heads_on_standard_error(command: Command, site: Sit
     assert done.out == b"Hello you\n"
     assert lines[0] == f"* connected to {site.http.removeprefix('http://')}, HTTP/1.1"
     assert lines[1:4] == ["> GET /hello/you HTTP/1.1", f"> host: {site.http.removeprefix('http://')}", "> x-test: 1"]
-    assert lines[lines.index(">") + 1 :][:3] == [
-        "< HTTP/1.1 200 OK",
-        "< content-type: text/plain",
-        "< content-length: 10",
-    ]
+    status_line, *fields = lines[lines.index(">") + 1 :]
+    assert status_line == "< HTTP/1.1 200 OK"
+    assert {"< content-type: text/plain", "< content-length: 10"} <= set(fields)
 
 
 def test_verbose_prints_interim_heads_and_trailers(command: Command, site: Site) -> None:

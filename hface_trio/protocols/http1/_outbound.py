@@ -51,6 +51,12 @@ _LONGEST_LENGTH = 19  # digits that fit every counter
 _STATUSES = {b"%d" % status: status for status in range(100, 600)}
 
 
+def _hashable(headers: HeadersType) -> HeadersType:
+    """Return the same fields as tuples, where somebody has made lists of them."""
+    first: object = headers[0] if headers else None
+    return [(field[0], field[1]) for field in headers] if isinstance(first, list) else headers
+
+
 class OutboundRequest(NamedTuple):
     """A request to send, its fields as lines."""
 
@@ -81,7 +87,7 @@ def check_request(headers: HeadersType) -> OutboundRequest:
     hosts: list[bytes] = []
     options: list[bytes] = []
     content_length: int | None = None
-    for field in headers:
+    for field in _hashable(headers):
         line = _remembered.get(field)
         if line is not None:
             lines.append(line)
@@ -149,7 +155,7 @@ def check_response(headers: HeadersType) -> OutboundResponse:
     lines: list[bytes] = []
     content_length: int | None = None
     upgrades = False
-    for field in headers:
+    for field in _hashable(headers):
         line = _remembered.get(field)
         if line is None:
             name, value = field
@@ -189,7 +195,7 @@ def plain_lines(headers: HeadersType) -> list[bytes] | None:
         LocalProtocolError: a field cannot be sent.
     """
     lines: list[bytes] = []
-    for field in headers:
+    for field in _hashable(headers):
         line = _remembered.get(field)
         if line is None:
             name, value = field

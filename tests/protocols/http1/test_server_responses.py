@@ -500,3 +500,9 @@ def test_a_request_while_the_response_waits_is_answered_behind_it() -> None:
     answer(protocol, GET + GET, OK)
     second = [event for event in events(protocol) if isinstance(event, HeadersReceived)]
     assert [event.stream_id for event in second] == [3]
+
+
+def test_fields_may_be_lists() -> None:
+    fields = [[b":status", b"200"], [b"x-a", b"b"]]
+    sent = answer(server(), GET, fields)  # type: ignore[arg-type]  # against the types, and yet clear
+    assert b"x-a: b\r\n" in sent
