@@ -80,3 +80,21 @@ async def test_without_tls_only_tcp_is_tried(autojump_clock: Clock) -> None:
         await fetch(network, ["2", "3"], "http://localhost:81")
     with pytest.raises(ConfigurationError, match="https"):
         await fetch(network, ["3"], "http://localhost:80")
+
+
+@pytest.mark.parametrize(("status", "advertised"), [(200, True), (404, True), (421, False)])
+async def test_an_alternative_is_advertised_but_not_where_one_was_in_vain(
+    status: int, advertised: bool, autojump_clock: Clock
+) -> None:
+    async def handler(stream: hface_trio.HTTPStream) -> None:
+        await stream.send_response(status, body=b"x")
+
+    network = MemoryNetworking()
+    async with trio.open_nursery() as nursery:
+        serve = functools.partial(hface_trio.serve, networking=network, tls_config=server_tls())
+        server = await nursery.start(serve, handler, URL)
+        for version in ("1.1", "2"):
+            async with client(network, [version]) as c:
+                response = await c.get(URL)
+                assert (b"alt-svc" in dict(response.headers)) is advertised
+        await server.shutdown()
