@@ -58,7 +58,7 @@ class DatagramSender:
         room_octets: what a connection may have waiting before it is told to wait.
         queue_octets: what a connection may have waiting at all; what goes beyond is dropped, as a network would.
 
-    Its ``run`` has to run in a task for as long as anything is submitted.
+    Its ``run`` has to run in a task for as long as more may be submitted than leaves at once.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class DatagramSender:
         return self._socket
 
     def submit(self, connection_key: Hashable, datagrams: Sequence[DatagramType]) -> bool:
-        """Send datagrams of a connection, now or in its turn. Never waits.
+        """Send datagrams of a connection, now or in its turn; when ``run`` has ended, now or never. Never waits.
 
         Args:
             connection_key: whose they are.
@@ -89,9 +89,6 @@ class DatagramSender:
         Returns:
             Whether there is room for more. If not, ``wait_room`` before the connection is asked for datagrams again.
         """
-        if self._closed:
-            self._dropped += len(datagrams)
-            return True
         sent = 0
         if not self._turns:
             try:
@@ -101,7 +98,10 @@ class DatagramSender:
                 self._dropped += len(datagrams)
                 return True
         if sent < len(datagrams):
-            self._enqueue(connection_key, datagrams, sent)
+            if self._closed:  # nobody would send them later
+                self._dropped += len(datagrams) - sent
+            else:
+                self._enqueue(connection_key, datagrams, sent)
         return self.has_room(connection_key)
 
     def has_room(self, connection_key: Hashable) -> bool:

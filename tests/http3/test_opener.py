@@ -11,6 +11,7 @@ import trio.testing
 import hface_trio
 from hface_trio import ConfigurationError, ConnectError, TLSHandshakeError
 from hface_trio.connections import HTTPOverQUICOpener
+from hface_trio.connections._quic_link import SocketLink
 from hface_trio.models import AddressType, ClientTLSConfig, DatagramType
 from hface_trio.networking import DatagramSocket, DatagramStatistics
 from hface_trio.protocols.http3 import HTTP3ClientFactory
@@ -176,3 +177,19 @@ async def test_the_name_in_the_certificate_has_to_be_the_hosts(autojump_clock: C
         connection = await opener(THERE, tls_config=ClientTLSConfig(insecure=True), server_name=name)
         async with connection:
             assert connection.http_version == "3"
+
+
+async def test_what_is_sent_while_everything_ends_still_leaves(autojump_clock: Clock) -> None:
+    """The task that sends later may be cancelled before the connection has said its last word."""
+    network = MemoryNetworking()
+    (server,) = await network.listen_udp(THERE)
+    protocol = HTTP3ClientFactory(client_tls())(remote_address=THERE, server_name="localhost")
+    link = SocketLink(protocol, await network.bind_udp(THERE), "h3")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert link.send([(b"the last word", THERE)])
+    assert [payload for payload, _ in await server.receive()] == [b"the last word"]
+    await link.aclose()
+    await server.aclose()
