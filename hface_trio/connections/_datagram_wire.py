@@ -99,6 +99,7 @@ class DatagramWire(Wire):
             with trio.move_on_after(self._linger_seconds):
                 await self._linger()
         await self._link.aclose()
+        self._protocol.connection_lost()
 
     async def _linger(self) -> None:
         protocol = self._protocol
@@ -119,4 +120,5 @@ class DatagramWire(Wire):
         pending, self._pending = self._pending, []
         if not aborted:
             self._link.close_at_once([*pending, *self._protocol.datagrams_to_send()])
+        self._protocol.connection_lost()
         await self._link.aclose()

@@ -349,6 +349,7 @@ class QUICConnection(QUICInspection):
         if self._reason is not None:
             if datagrams:
                 self._last_word.said(datagrams)
+            self._end_trace()
             return datagrams or ([] if self.is_closed else self._last_word.again())
         self._take_events()
         if self._unanswered_since is None and machine.in_flight:
@@ -361,6 +362,7 @@ class QUICConnection(QUICInspection):
         """Tell that the socket is gone: nothing is sent any more."""
         self._lost = True
         self._terminate(CloseReason(QUICErrorCode.NO_ERROR, message, application=False, local=True))
+        self._end_trace()
 
     # Inside.
 
@@ -405,3 +407,8 @@ class QUICConnection(QUICInspection):
             self._reason = reason
             self.streams.clear()
             self._receiver.terminated(reason)
+            self._end_trace()
+
+    def _end_trace(self) -> None:
+        if self._lost or not self._machine.has_last_word:
+            self._machine.end_trace()

@@ -270,10 +270,11 @@ class QUICRouter:
             self._half_open.remove(route.owner)
 
     def forget(self, connection: HTTPOverQUICProtocol) -> None:
-        """Route nothing to a connection any more. Harmless for one that is forgotten."""
+        """Route nothing to a connection any more, which has lost its network by that. Harmless for one that is forgotten."""
         route = self._routes.pop(connection, None)
         if route is None:
             return
+        connection.connection_lost()
         for connection_id in route.ids:
             del self._by_id[connection_id]
         self._open.remove(route.owner)

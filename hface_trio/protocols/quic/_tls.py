@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import TextIO, cast
 
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.logger import QuicFileLogger
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -21,6 +20,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from ...errors import ConfigurationError
 from ...models import ClientTLSConfig, ServerTLSConfig
+from ._compat_aioquic import TraceLogger
 from ._keylog import KeyLog
 from ._settings import QUICSettings
 
@@ -113,10 +113,7 @@ def _configuration(
     if settings.datagram_frames:
         configuration.max_datagram_frame_size = 65_535
     if settings.qlog_directory is not None:
-        try:
-            configuration.quic_logger = QuicFileLogger(settings.qlog_directory)
-        except ValueError as exc:
-            raise ConfigurationError(f"qlog_directory {settings.qlog_directory!r} is not a directory") from exc
+        configuration.quic_logger = TraceLogger(settings.qlog_directory)
     return configuration
 
 

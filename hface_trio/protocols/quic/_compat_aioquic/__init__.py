@@ -11,6 +11,8 @@ otherwise here, each in the module that is named for it:
 - Receiving (:mod:`._receiving`) and sending (:mod:`._sending`, :mod:`._packets`): in the ordinary course of a connection its
   packets are read and written without what makes all other kinds of packets possible, and streams with nothing to send cost
   nothing for a packet.
+- Traces (:mod:`._traces`): they are bounded, named by what nobody else can choose, and written when the connection is over,
+  however that comes.
 - The rest (:mod:`._machine`): connection ids and stateless reset tokens come from a source. Buffers of streams that were reset
   are freed at once, not when the peer has acknowledged the reset. What a stream may send is told, and which streams are over.
   Early calls (before the first datagram) and late ones (after the end) do nothing instead of failing.
@@ -21,5 +23,6 @@ Each private name used here has a test that fails when it changes.
 from __future__ import annotations
 
 from ._machine import PeerClose, QuicMachine
+from ._traces import TraceLogger
 
-__all__ = ["PeerClose", "QuicMachine"]
+__all__ = ["PeerClose", "QuicMachine", "TraceLogger"]

@@ -17,6 +17,7 @@ from .._codes import is_client_initiated, is_unidirectional
 from .._ids import RESET_TOKEN_OCTETS, ConnectionIdSource
 from .._settings import QUICSettings
 from ._sending import SendingConnection
+from ._traces import Trace
 
 __all__ = ["PeerClose", "QuicMachine"]
 
@@ -75,6 +76,8 @@ class QuicMachine(SendingConnection):
         first = connection_id_source.issue()
         self.host_cid: bytes = first.connection_id
         self._host_cids[0].cid = self._local_initial_source_connection_id = first.connection_id
+        if isinstance(self._quic_logger, Trace):
+            self._quic_logger.local_id = first.connection_id
         if not client:
             self._host_cids[0].stateless_reset_token = first.reset_token
 
@@ -153,6 +156,18 @@ class QuicMachine(SendingConnection):
             and data[-RESET_TOKEN_OCTETS:] == token
             and not data[0] & 0x80
         )
+
+    @property
+    def has_last_word(self) -> bool:
+        """Whether the peer is yet to be told of the end."""
+        return self._close_pending and self.started
+
+    def end_trace(self) -> None:
+        """Write the trace, if there is one: nothing more will happen. Harmless when it was written."""
+        trace, self._quic_logger = self._quic_logger, None
+        if trace is not None and self._configuration.quic_logger is not None:
+            self._loss._quic_logger = None
+            self._configuration.quic_logger.end_trace(trace)
 
     # Time, at any moment.
 
@@ -318,6 +333,8 @@ class QuicMachine(SendingConnection):
             self.initial_destination_id = peer_cid
             if not self._original_destination_connection_id:
                 self._original_destination_connection_id = peer_cid
+                if isinstance(self._quic_logger, Trace):
+                    self._quic_logger.original_id = peer_cid
         super()._initialize(peer_cid)
         if not self._settings.early_data and not self._is_client:
             self.tls._max_early_data = None
