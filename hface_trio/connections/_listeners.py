@@ -11,7 +11,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 import trio
 
@@ -23,6 +23,9 @@ from ..protocols.http2 import is_preface_prefix
 from ._connection import HTTPConnection
 from ._context import ConnectionContext, logger
 from ._serial_server import StreamHandler
+
+if TYPE_CHECKING:
+    from ..protocols.quic import QUICRouterStatistics
 
 __all__ = ["ConnectionHandler", "HTTPListener", "HTTPMultiListener", "HTTPOverTCPListener"]
 
@@ -64,6 +67,10 @@ class HTTPListener(ABC):
     @abstractmethod
     def addresses(self) -> Sequence[AddressType]:
         """The bound addresses, with real ports."""
+
+    def quic_statistics(self) -> Sequence[QUICRouterStatistics]:
+        """Return what routers of QUIC hold, and what they did with datagrams so far; nothing where there is none."""
+        return ()
 
     @abstractmethod
     async def serve(
@@ -306,6 +313,10 @@ class HTTPMultiListener(HTTPListener):
                     await listener.aclose()
             raise
         return cls(listeners)
+
+    def quic_statistics(self) -> Sequence[QUICRouterStatistics]:
+        """Return what the routers of all listeners tell."""
+        return [statistics for listener in self._listeners for statistics in listener.quic_statistics()]
 
     @property
     def addresses(self) -> Sequence[AddressType]:

@@ -11,7 +11,7 @@ import trio
 from ..models import AddressType
 from ..networking import DatagramSocket, SystemNetworking, UDPServerNetworking
 from ..protocols import HTTP3ServerFactory
-from ..protocols.quic import KeyedConnectionIdSource, QUICRouter, QUICRouterSettings
+from ..protocols.quic import KeyedConnectionIdSource, QUICRouter, QUICRouterSettings, QUICRouterStatistics
 from ._connection import HTTPConnection
 from ._context import ConnectionContext
 from ._listeners import ConnectionHandler, HTTPListener, handle_connection
@@ -79,10 +79,9 @@ class HTTPOverQUICListener(HTTPListener):
         """The bound addresses, with real ports."""
         return self._endpoint.addresses
 
-    @property
-    def router(self) -> QUICRouter:
-        """The router of the datagrams, for its statistics."""
-        return self._endpoint.router
+    def quic_statistics(self) -> Sequence[QUICRouterStatistics]:
+        """Return what the router holds, and what it did with datagrams so far."""
+        return [self._endpoint.router.statistics()]
 
     async def serve(
         self,

@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..connections import ConnectionContext, HTTPListener, Ledger, Observer, PeerGonePolicy, StreamHandler
+from ..connections import (
+    ConnectionContext,
+    HTTPListener,
+    Ledger,
+    Observer,
+    PeerGonePolicy,
+    StreamHandler,
+)
 from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ServerTLSConfig
@@ -33,7 +40,7 @@ from ._listen import ListeningOptions, listen
 
 if TYPE_CHECKING:
     from ..protocols.http3 import HTTP3Settings
-    from ..protocols.quic import QUICRouterSettings
+    from ..protocols.quic import QUICRouterSettings, QUICRouterStatistics
 
 __all__ = ["Server", "ServerStatistics", "serve"]
 
@@ -91,6 +98,10 @@ class Server:
             buffered_octets=context.ledger.buffered_octets,
             peak_buffered_octets=context.ledger.peak_octets,
         )
+
+    def quic_statistics(self) -> list[QUICRouterStatistics]:
+        """Return what the routers of QUIC hold, and what they did with datagrams so far; one for each endpoint that has one."""
+        return [statistics for listener in self._listeners for statistics in listener.quic_statistics()]
 
     async def shutdown(self, grace_seconds: float = math.inf) -> None:
         """Stop listening, let what is under way finish, then end.

@@ -6,7 +6,7 @@ of them are kept here.
 
 from __future__ import annotations
 
-from ._codes import QUICErrorCode, is_client_initiated, is_unidirectional
+from ._codes import QUIC_VERSION_1, QUIC_VERSION_2, QUICErrorCode, is_client_initiated, is_unidirectional
 from ._connection import QUICConnection
 from ._ids import ConnectionIdSource, IssuedConnectionId, RandomConnectionIdSource
 from ._receiver import CloseReason, HandshakeCompleted, QUICReceiver, StreamsAllowed, TransportDatagramReceived
@@ -18,6 +18,8 @@ from ._settings import QUICSettings
 from ._tls import client_configuration, server_configuration
 
 __all__ = [
+    "QUIC_VERSION_1",
+    "QUIC_VERSION_2",
     "Accept",
     "CloseReason",
     "ConnectionIdSource",
