@@ -20,3 +20,5 @@ autodoc_class_signature = "separated"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Cancellation", "Backpressure", ("Raises, Cancellation", "notes_style")]
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
