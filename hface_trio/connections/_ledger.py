@@ -10,9 +10,10 @@ Every receive and send buffer reports its changes here. Three measures follow on
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Ledger", "LedgerHolder"]
+__all__ = ["HeldInput", "Ledger", "LedgerHolder"]
 
 
 class LedgerHolder(Protocol):
@@ -93,6 +94,30 @@ class Ledger:
             largest.shed()
             self.release(largest)
             self._holders.discard(largest)
+
+
+class HeldInput:
+    """What the protocol of a connection holds of its input, in front of all streams.
+
+    Args:
+        ledger: counts it.
+        shed: ends the connection; must not raise.
+    """
+
+    __slots__ = ("_ledger", "_shed", "ledger_octets")
+
+    def __init__(self, ledger: Ledger, shed: Callable[[], None]) -> None:
+        self.ledger_octets = 0
+        self._ledger = ledger
+        self._shed = shed
+
+    def note(self, n_octets: int) -> None:
+        """Note how much it is now."""
+        self._ledger.adjust(self, n_octets - self.ledger_octets)
+
+    def shed(self) -> None:
+        """End the connection."""
+        self._shed()
 
 
 def _octets_of(holder: LedgerHolder) -> int:

@@ -50,6 +50,7 @@ from ..models import HeadersType
 from ..protocols import HTTPOverQUICProtocol, HTTPProtocol, OutputEnd, StreamCodes
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
+from ._ledger import HeldInput
 from ._observer import ConnectionRecord
 from ._output import SEND_BUFFER_OCTETS
 from ._stream import HTTPStream
@@ -87,6 +88,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
         self._now = 0.0
         self._streams: dict[int, HTTPStream] = {}
         self._lost: list[StreamReset] = []
+        self._held = HeldInput(context.ledger, lambda: self.close(self.codes.excessive_load))
         self._read_scope = trio.CancelScope()
         self._sweep_at = math.inf
         timeouts = context.timeouts
@@ -129,7 +131,8 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
 
     def statistics(self) -> tuple[int, int, int]:
         """Return octets received, sent and buffered."""
-        buffered = sum(stream.ledger_octets for stream in self._streams.values()) + self.writer.queued_octets
+        buffered = sum(stream.ledger_octets for stream in self._streams.values())
+        buffered += self.writer.queued_octets + self._held.ledger_octets
         return self.octets_received, self.wire.octets_sent, buffered
 
     @property
@@ -314,6 +317,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             self._input_ended = wire.input_ended
             self._note_received(wire.feed())
             self.pump()
+            self._held.note(protocol.held_octets)
             self._batch_done()
             self._leave()
 
@@ -348,6 +352,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
             self._sweep_at = math.inf
             self._sweep(now)
         self.pump()
+        self._held.note(self.protocol.held_octets)
         self._batch_done()
         self._leave()
 
@@ -400,6 +405,7 @@ class MultiplexedDriver(ConnectionDriver[HTTPProtocol]):
 
     def _end(self) -> None:
         self.writer.close_all()
+        self._held.note(0)
         self._note_end(self.wire.octets_sent)
         self._streams_lost()
         for stream in list(self._streams.values()):

@@ -198,6 +198,11 @@ class HTTPProtocol(ABC):
         return 0
 
     @property
+    def held_octets(self) -> int:
+        """Octets that were received and wait for others to be handed out as events; 0 where they are not counted."""
+        return 0
+
+    @property
     def sends(self) -> bool:
         """Whether the protocol itself keeps something that was submitted, because the peer has not taken it."""
         return False

@@ -147,6 +147,23 @@ class ControlStreams:
         else:
             self._connection.budget.spend("an aborted unidirectional stream")
 
+    def stalled(self, stream_id: int) -> None:
+        """Give up a stream of which octets are missing for too long.
+
+        Raises:
+            ConnectionFault: of a critical one.
+        """
+        quic = self._connection.quic
+        stream_type = self._types.get(stream_id)
+        if stream_type in self._takers:
+            name = _NAMES[HTTP3StreamType(stream_type or 0)]
+            raise ConnectionFault(HTTP3ErrorCode.EXCESSIVE_LOAD, f"the {name} made no progress")
+        unknown = stream_type is None
+        code = HTTP3ErrorCode.STREAM_CREATION_ERROR if unknown else HTTP3ErrorCode.EXCESSIVE_LOAD
+        quic.enter(stream_id)
+        quic.submit_stop_sending(stream_id, code)
+        self.reset_received(stream_id, code)
+
     def _begin(self, stream_id: int, stream_type: int) -> bool:
         connection = self._connection
         if stream_type in self._takers:

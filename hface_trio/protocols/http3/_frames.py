@@ -132,6 +132,11 @@ class FrameParser:
         """Whether a frame has begun and not ended."""
         return self._type is not None or bool(self._head)
 
+    @property
+    def held_octets(self) -> int:
+        """Octets of a payload that is collected and not whole."""
+        return len(self._collected)
+
     def feed(self, data: bytes, end_stream: bool) -> None:
         """Take octets; whatever the sink raises goes through."""
         position, end = 0, len(data)

@@ -129,6 +129,11 @@ class H3Inspection(HTTPOverQUICProtocol):
         """Octets of all streams that were received and are not acknowledged."""
         return self._quic.ledger.held
 
+    @property
+    def held_octets(self) -> int:
+        """Octets that wait for others: in front of them, or behind them in a section."""
+        return self._quic.held_octets + self._streams.held_octets
+
     def has_expired(self) -> bool:
         """Return whether no further stream can ever be opened."""
         return self._connection.terminated or self._connection.goaway_received or self.draining

@@ -161,7 +161,10 @@ class Receiver(QUICReceiver):
 
     def block_received(self, stream: RequestStream, block: bytes, last: bool) -> None:
         """Take a whole encoded section."""
-        section = self._connection.decoder.decode(stream.stream_id, block)
+        connection = self._connection
+        if stream.held_octets:
+            connection.streams.section_held(stream, 0, connection.now)
+        section = connection.decoder.decode(stream.stream_id, block)
         if stream.phase is MessagePhase.HEAD:
             self._head_received(stream, section, last)
             return
@@ -212,6 +215,8 @@ class Receiver(QUICReceiver):
             return
         if parser.spent:
             connection.quic.acknowledge(stream_id, parser.spent)
+        if parser.held_octets != stream.held_octets:
+            connection.streams.section_held(stream, parser.held_octets, connection.now)
         if stream.body and not self._body_fits(stream):
             return
         if end_stream:

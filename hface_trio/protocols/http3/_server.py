@@ -29,7 +29,8 @@ class H3ServerProtocol(H3Protocol):
         configuration: TLS and what else QUIC needs.
         connection_id_source: makes connection ids.
         limits: bounds on what the client may use.
-        timeouts: bounds on what it may stretch: ``request_head_seconds`` and ``idle_seconds``.
+        timeouts: bounds on what it may stretch: ``request_head_seconds``, ``idle_seconds``, and ``body_progress_seconds``
+            where octets are missing in front of those that came.
         settings: options of HTTP/3.
         original_destination_connection_id: see :class:`~hface_trio.protocols.quic.QUICConnection`.
         retry_source_connection_id: likewise.
@@ -55,7 +56,7 @@ class H3ServerProtocol(H3Protocol):
         frames = ServerControlFrames(connection)
 
         def make_receiver(control: ControlStreams, drain: Drain) -> ServerReceiver:
-            self._receiver = ServerReceiver(connection, control, drain, timeouts.request_head_seconds)
+            self._receiver = ServerReceiver(connection, control, drain, timeouts)
             return self._receiver
 
         super().__init__(
@@ -138,8 +139,8 @@ class H3ServerProtocol(H3Protocol):
             self._drain.begin(None)
 
     def _own_deadline(self) -> float:
-        head = self._receiver.head_deadline()
-        return head if self.draining else min(head, self._idle_watch.deadline())
+        deadline = self._receiver.deadline()
+        return deadline if self.draining else min(deadline, self._idle_watch.deadline())
 
     def _settle(self) -> None:
         super()._settle()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent
+from ...limits import Timeouts
 from .._faults import ConnectionFault, StreamFault
 from .._fields import (
     MalformedSectionError,
@@ -19,6 +20,7 @@ from .._fields import (
 )
 from .._inbound import InboundSection
 from .._priority import EarlyPriorities, parse_priority
+from ..quic import is_unidirectional
 from ._codes import HEADERS, HTTP3ErrorCode
 from ._connection import Connection
 from ._control import ControlStreams
@@ -35,27 +37,63 @@ _SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 class ServerReceiver(Receiver):
     """Takes requests."""
 
-    def __init__(
-        self, connection: Connection, control: ControlStreams, drain: Drain, request_head_seconds: float
-    ) -> None:
+    def __init__(self, connection: Connection, control: ControlStreams, drain: Drain, timeouts: Timeouts) -> None:
         super().__init__(connection, control, drain)
-        self._request_head_seconds = request_head_seconds
+        self._request_head_seconds = timeouts.request_head_seconds
+        self._reassembly_seconds = ((False, timeouts.request_head_seconds), (True, timeouts.body_progress_seconds))
         self._early_priorities = EarlyPriorities()
 
-    def head_deadline(self) -> float:
-        """Return when the oldest unfinished request head has taken too long."""
-        waiting = self._connection.streams.awaiting_head
-        for stream in waiting.values():
-            return stream.began_at + self._request_head_seconds
-        return math.inf
+    def deadline(self) -> float:
+        """Return when the time is up for something that the peer began to send and did not go on with."""
+        connection, deadline = self._connection, math.inf
+        for stream in connection.streams.awaiting_head.values():
+            deadline = stream.began_at + self._request_head_seconds
+            break
+        for stream in connection.streams.awaiting_section.values():
+            deadline = min(deadline, stream.section_since + self._request_head_seconds)
+            break
+        if connection.quic.held_octets:
+            for begun, seconds in self._reassembly_seconds:
+                waiting = connection.quic.longest_waiting(begun=begun)
+                if waiting is not None:
+                    deadline = min(deadline, waiting[1] + seconds)
+        return deadline
 
     def clock(self, now: float) -> None:
-        """Answer requests whose head takes too long."""
-        while now >= self.head_deadline():
-            stream = next(iter(self._connection.streams.awaiting_head.values()))
-            self._connection.guarded(self._answer, stream, b"408")
-            if self._connection.terminated:
-                return
+        """Answer requests whose head takes too long, and give up streams that wait for octets for too long."""
+        if now < self.deadline():
+            return
+        connection, streams = self._connection, self._connection.streams
+        for stream in list(streams.awaiting_head.values()):
+            if now < stream.began_at + self._request_head_seconds or connection.terminated:
+                break
+            connection.guarded(self._answer, stream, b"408")
+        for stream in list(streams.awaiting_section.values()):
+            if now < stream.section_since + self._request_head_seconds or connection.terminated:
+                break
+            connection.guarded(connection.reset_faulty_stream, stream, HTTP3ErrorCode.REQUEST_CANCELLED)
+        for begun, seconds in self._reassembly_seconds:
+            seen: int | None = None
+            while (waiting := connection.quic.longest_waiting(begun=begun)) is not None and now >= waiting[1] + seconds:
+                if waiting[0] == seen:
+                    break  # it cannot be given up
+                seen = waiting[0]
+                connection.guarded(self._stalled, seen)
+
+    def _stalled(self, stream_id: int) -> None:
+        """Give up a stream of which octets are missing for too long."""
+        connection = self._connection
+        if is_unidirectional(stream_id):
+            self._control.stalled(stream_id)
+            return
+        connection.quic.enter(stream_id)
+        stream = self._live.get(stream_id) or self._begin(stream_id)
+        if stream is None:
+            return  # it was refused
+        if stream.phase is MessagePhase.HEAD:
+            self._answer(stream, b"408")
+        else:
+            connection.reset_faulty_stream(stream, HTTP3ErrorCode.REQUEST_CANCELLED)
 
     def prioritize(self, stream_id: int, field_value: bytes) -> None:
         """Take a PRIORITY_UPDATE frame; it may come before its stream (RFC 9218 §7.2)."""

@@ -36,6 +36,7 @@ class RequestStream:
         "early",
         "expected_octets",
         "head_sent",
+        "held_octets",
         "informational_count",
         "initiated_here",
         "method",
@@ -44,6 +45,7 @@ class RequestStream:
         "priority",
         "received_octets",
         "receiving_ended",
+        "section_since",
         "sending_ended",
         "stream_id",
         "trailers",
@@ -63,6 +65,8 @@ class RequestStream:
         self.expected_octets: int | None = None
         self.received_octets: int = 0
         self.body: list[bytes] = []  # of the datagram that is being taken apart
+        self.held_octets: int = 0  # of a section that is not whole
+        self.section_since: float = 0.0
         self.trailers: list[HeaderType] | None = None
         self.tunnel: bool = False
         self.early: bool = False  # its request came before the end of the handshake, and can be a replay
@@ -80,12 +84,16 @@ class RequestStream:
 class StreamTable:
     """All request streams of a connection."""
 
-    __slots__ = ("awaiting_head", "live", "next_unseen_id")
+    __slots__ = ("awaiting_head", "awaiting_section", "held_octets", "live", "next_unseen_id")
 
     def __init__(self) -> None:
         self.live: dict[int, RequestStream] = {}
         self.awaiting_head: dict[int, RequestStream] = {}
         """Streams of the peer whose request head is not complete, oldest first."""
+        self.awaiting_section: dict[int, RequestStream] = {}
+        """Streams of whose latest section something is held, longest first."""
+        self.held_octets: int = 0
+        """Octets of sections that are not whole."""
         self.next_unseen_id: int = 0
         """The lowest id that no stream of the peer had."""
 
@@ -99,6 +107,16 @@ class StreamTable:
         """Note that a stream waits for no head any more."""
         self.awaiting_head.pop(stream.stream_id, None)
 
+    def section_held(self, stream: RequestStream, octets: int, now: float) -> None:
+        """Note how much of a section is held; 0 when it is whole."""
+        if not octets:
+            self.awaiting_section.pop(stream.stream_id, None)
+        elif not stream.held_octets:
+            stream.section_since = now
+            self.awaiting_section[stream.stream_id] = stream
+        self.held_octets += octets - stream.held_octets
+        stream.held_octets = octets
+
     def saw(self, stream_id: int) -> None:
         """Note the id of a stream of the peer."""
         if stream_id >= self.next_unseen_id:
@@ -108,6 +126,8 @@ class StreamTable:
         """Remove a stream; the only way out of the table."""
         del self.live[stream.stream_id]
         self.awaiting_head.pop(stream.stream_id, None)
+        if stream.held_octets:
+            self.section_held(stream, 0, stream.section_since)
         if stream.parser is not None:
             stream.parser.stopped = True
             stream.parser = None  # which refers back to it

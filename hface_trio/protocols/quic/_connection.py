@@ -129,6 +129,11 @@ class QUICConnection(QUICInspection):
         self._check_open()
         return self.streams.next_id(unidirectional=unidirectional)
 
+    def enter(self, stream_id: int) -> None:
+        """Enter a stream of the peer of which nothing was delivered, so that it can be stopped, reset and answered."""
+        if self._reason is None and self._machine.has_stream(stream_id):
+            self.streams.entered(stream_id)
+
     def has_received(self, stream_id: int) -> bool:
         """Whether anything of an open stream has arrived, be it its end."""
         stream = self.streams.live.get(stream_id)

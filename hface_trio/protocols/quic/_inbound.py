@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aioquic.quic import events as quic_events
 
-from ._compat_aioquic import QuicMachine
+from ._compat_aioquic import QuicMachine, StreamDataSkipped
 from ._credit import ReceiveLedger
 from ._keepalive import Pings
 from ._receiver import HandshakeCompleted, QUICReceiver
@@ -51,6 +51,8 @@ class Inbound:
             self._data_received(event.stream_id, event.data, event.end_stream)
         elif isinstance(event, quic_events.StreamReset):
             self._reset_received(event.stream_id, event.error_code)
+        elif isinstance(event, StreamDataSkipped):
+            self._data_skipped(event.stream_id, event.n_octets, event.end_stream)
         elif isinstance(event, quic_events.StopSendingReceived):
             self._stop_sending_received(event.stream_id, event.error_code)
         elif isinstance(event, quic_events.DatagramFrameReceived):
@@ -76,6 +78,14 @@ class Inbound:
         else:
             self._ledger.delivered(stream.credit, len(data))
             self._receiver.data_received(stream_id, data, end_stream)
+        if end_stream:
+            self._streams.settle(stream)
+
+    def _data_skipped(self, stream_id: int, n_octets: int, end_stream: bool) -> None:
+        stream = self._streams.entered(stream_id)
+        if end_stream:
+            stream.receiving_ended = stream.credit.ended = True
+        self._ledger.discarded(stream.credit, n_octets)
         if end_stream:
             self._streams.settle(stream)
 

@@ -80,6 +80,20 @@ class QUICInspection:
         return len(self.streams.live)
 
     @property
+    def held_octets(self) -> int:
+        """Octets that buffers take which wait for octets in front of them, all streams together."""
+        return 0 if self._reason is not None else self._machine.reassembly.octets
+
+    def longest_waiting(self, *, begun: bool) -> tuple[int, float] | None:
+        """Return the stream whose octets have waited for longest for those in front of them, and since when.
+
+        Args:
+            begun: of the streams of which something was delivered: since something was; otherwise of those of which
+                nothing was: since the first octets arrived.
+        """
+        return None if self._reason is not None else self._machine.reassembly.longest(begun=begun)
+
+    @property
     def max_datagram_frame_octets(self) -> int:
         """What a DATAGRAM frame can carry; negative when the peer takes none."""
         return self._machine.datagram_frame_room()

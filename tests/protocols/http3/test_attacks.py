@@ -123,7 +123,7 @@ def test_sparse_streams_cost_little_and_lose_nothing():
     pair.run(20)
     events = pair.events()
     assert {stream_id: len(body(events, stream_id)) for stream_id in ids} == dict.fromkeys(ids, 64_000)
-    assert not pair.protocol.quic._machine._reassembling
+    assert not pair.protocol.quic._machine.reassembly
 
 
 def test_more_streams_than_allowed_end_the_connection():

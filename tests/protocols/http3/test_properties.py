@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hface_trio.events import DataReceived, Event, StreamEvent
-from hface_trio.limits import Limits
+from hface_trio.limits import Limits, Timeouts
 from hface_trio.protocols._faults import ConnectionFault
 from hface_trio.protocols.http3 import HTTP3Settings
 from hface_trio.protocols.http3._connection import Connection
@@ -67,7 +67,7 @@ def receiver(**limits) -> tuple[ServerReceiver, FakeQUIC, Connection]:
     connection = Connection(client_side=False, limits=Limits(**limits), settings=HTTP3Settings())
     quic = connection.quic = FakeQUIC(connection)
     control = ControlStreams(connection, ServerControlFrames(connection), {})
-    return ServerReceiver(connection, control, Drain(connection, control), 10), quic, connection
+    return ServerReceiver(connection, control, Drain(connection, control), Timeouts()), quic, connection
 
 
 def run(octets: bytes, cuts: list[int], stream_id: int = 0) -> tuple[list[Event], FakeQUIC]:

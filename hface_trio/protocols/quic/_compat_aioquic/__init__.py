@@ -7,7 +7,8 @@ otherwise here, each in the module that is named for it:
   for a packet. The peer may open a stream more when somebody releases one, not when its state is discarded.
 - Guards (:mod:`._guards`): an acknowledgement of what was never sent ends the connection: it is meant to have more sent than
   the path bears. Packets that would make the holes in reassembly buffers too large are dropped unacknowledged: the peer
-  sends them again. What peers do wrong is logged at the level of debugging.
+  sends them again. Of a stopped stream nothing is kept. What peers do wrong is logged at the level of debugging.
+- Reassembly (:mod:`._reassembly`): how much waits for octets in front of it, and for how long, is known at any time.
 - Receiving (:mod:`._receiving`) and sending (:mod:`._sending`, :mod:`._packets`): in the ordinary course of a connection its
   packets are read and written without what makes all other kinds of packets possible, and streams with nothing to send cost
   nothing for a packet.
@@ -22,7 +23,8 @@ Each private name used here has a test that fails when it changes.
 
 from __future__ import annotations
 
+from ._guards import StreamDataSkipped
 from ._machine import PeerClose, QuicMachine
 from ._traces import TraceLogger
 
-__all__ = ["PeerClose", "QuicMachine", "TraceLogger"]
+__all__ = ["PeerClose", "QuicMachine", "StreamDataSkipped", "TraceLogger"]

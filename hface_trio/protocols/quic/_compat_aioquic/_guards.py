@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnectionAdapter, QuicConnectionError, QuicReceiveContext
-from aioquic.quic.stream import QuicStream
+from aioquic.quic.events import QuicEvent
+from aioquic.quic.rangeset import RangeSet
+from aioquic.quic.stream import QuicStreamReceiver
 
 from .._codes import QUICErrorCode
 from .._settings import QUICSettings
 from ._limits import LimitedConnection
+from ._reassembly import Reassembly
 
-__all__ = ["GuardedConnection", "PacketDroppedError"]
+__all__ = ["GuardedConnection", "PacketDroppedError", "StreamDataSkipped"]
 
 _OFFSET_BIT = 0x04  # in the type of a STREAM frame
+
+
+@dataclasses.dataclass
+class StreamDataSkipped(QuicEvent):
+    """Octets of a stopped stream count as received that nobody gets."""
+
+    stream_id: int
+    n_octets: int
+    end_stream: bool
 
 
 class PacketDroppedError(Exception):
@@ -45,10 +58,10 @@ class GuardedConnection(LimitedConnection):
         super().__init__(configuration, settings, **arguments)
         loud: Any = self._logger
         self._logger = _QuietLogger(loud.logger, loud.extra)
-        self._reassembling: dict[int, QuicStream] = {}
+        self.reassembly: Reassembly = Reassembly()
 
     def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        if not frame_type & _OFFSET_BIT and not self._reassembling:
+        if not frame_type & _OFFSET_BIT and not self.reassembly:
             super()._handle_stream_frame(context, frame_type, buf)  # makes no hole, fills none
             return
         start = buf.tell()
@@ -59,10 +72,24 @@ class GuardedConnection(LimitedConnection):
             raise PacketDroppedError
         super()._handle_stream_frame(context, frame_type, buf)
         stream = self._streams.get(stream_id)
-        if stream is not None and stream.receiver._buffer:
-            self._reassembling[stream_id] = stream
-        else:
-            self._reassembling.pop(stream_id, None)
+        if stream is None:
+            self.reassembly.forget(stream_id)
+            return
+        if stream.receiver._buffer and stream.receiver._stop_error_code is not None:
+            self.skip_received(stream_id)
+        self.reassembly.note(stream_id, stream.receiver, context.time)
+
+    def skip_received(self, stream_id: int) -> None:
+        """Take all as received that waits on a stopped stream, and what is missing in front of it: nobody wants either."""
+        receiver = self._streams[stream_id].receiver
+        octets = receiver.highest_offset - receiver._buffer_start
+        receiver._buffer_start = receiver.highest_offset
+        receiver._buffer = bytearray()
+        receiver._ranges = RangeSet()
+        if receiver._buffer_start == receiver._final_size:
+            receiver.is_finished = True
+        self._events.append(StreamDataSkipped(stream_id, octets, receiver.is_finished))
+        self.reassembly.forget(stream_id)
 
     def _makes_too_many_holes(self, stream_id: int, offset: int) -> bool:
         stream = self._streams.get(stream_id)
@@ -70,14 +97,15 @@ class GuardedConnection(LimitedConnection):
             new_hole = offset
         else:
             receiver = stream.receiver
-            if receiver.is_finished or offset > stream.max_stream_data_local:
+            stopped = receiver._stop_error_code is not None  # nothing of it is kept
+            if receiver.is_finished or stopped or offset > stream.max_stream_data_local:
                 return False
             new_hole = offset - receiver._buffer_start - len(receiver._buffer)
             if len(receiver._ranges) > self._settings.stream_ranges:
                 return offset > receiver._buffer_start
         if new_hole <= 0 or (stream is None and offset > self._settings.stream_window_octets):
             return False  # the latter is beyond any limit: an error, which aioquic answers
-        holes = sum(_hole_octets(other) for other in self._reassembling.values())
+        holes = sum(_hole_octets(receiver) for receiver in self.reassembly.receivers())
         return holes + new_hole > self._settings.hole_octets
 
     def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
@@ -100,6 +128,5 @@ class GuardedConnection(LimitedConnection):
         super()._handle_crypto_frame(context, frame_type, buf)
 
 
-def _hole_octets(stream: QuicStream) -> int:
-    receiver = stream.receiver
+def _hole_octets(receiver: QuicStreamReceiver) -> int:
     return len(receiver._buffer) - sum(len(run) for run in receiver._ranges)

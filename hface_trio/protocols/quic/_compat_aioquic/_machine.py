@@ -269,6 +269,8 @@ class QuicMachine(SendingConnection):
         if stream is None or stream.receiver.is_finished:
             return False
         self.stop_stream(stream_id, code)
+        if stream.receiver._buffer:
+            self.skip_received(stream_id)
         return True
 
     def final_size(self, stream_id: int) -> int:
@@ -276,7 +278,7 @@ class QuicMachine(SendingConnection):
         stream = self._streams[stream_id]
         stream.receiver._buffer = bytearray()
         stream.receiver._ranges = RangeSet()
-        self._reassembling.pop(stream_id, None)
+        self.reassembly.forget(stream_id)
         return stream.receiver.highest_offset
 
     def is_own(self, stream_id: int) -> bool:
