@@ -112,7 +112,17 @@ def test_the_connection_has_the_method(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["_buffer", "_buffer_start", "_ranges", "highest_offset", "is_finished", "stop_pending"]
+    "name",
+    [
+        "_buffer",
+        "_buffer_start",
+        "_final_size",
+        "_ranges",
+        "_stop_error_code",
+        "highest_offset",
+        "is_finished",
+        "stop_pending",
+    ],
 )
 def test_the_receiving_side_has_the_attribute(name):
     assert hasattr(QuicStreamReceiver(stream_id=0, readable=True), name)
