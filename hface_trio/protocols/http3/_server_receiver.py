@@ -52,11 +52,10 @@ class ServerReceiver(Receiver):
         for stream in connection.streams.awaiting_section.values():
             deadline = min(deadline, stream.section_since + self._request_head_seconds)
             break
-        if connection.quic.held_octets:
-            for begun, seconds in self._reassembly_seconds:
-                waiting = connection.quic.longest_waiting(begun=begun)
-                if waiting is not None:
-                    deadline = min(deadline, waiting[1] + seconds)
+        for begun, seconds in self._reassembly_seconds:
+            waiting = connection.quic.longest_waiting(begun=begun)
+            if waiting is not None:
+                deadline = min(deadline, waiting[1] + seconds)
         return deadline
 
     def clock(self, now: float) -> None:
@@ -86,10 +85,12 @@ class ServerReceiver(Receiver):
         if is_unidirectional(stream_id):
             self._control.stalled(stream_id)
             return
-        connection.quic.enter(stream_id)
-        stream = self._live.get(stream_id) or self._begin(stream_id)
-        if stream is None:
-            return  # it was refused
+        stream = self._live.get(stream_id)
+        if stream is None and connection.quic.enter(stream_id):
+            stream = self._begin(stream_id)
+        if stream is None:  # it was refused, or is over otherwise
+            connection.quic.submit_stop_sending(stream_id, HTTP3ErrorCode.NO_ERROR)
+            return
         if stream.phase is MessagePhase.HEAD:
             self._answer(stream, b"408")
         else:

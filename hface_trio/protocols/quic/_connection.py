@@ -129,10 +129,12 @@ class QUICConnection(QUICInspection):
         self._check_open()
         return self.streams.next_id(unidirectional=unidirectional)
 
-    def enter(self, stream_id: int) -> None:
-        """Enter a stream of the peer of which nothing was delivered, so that it can be stopped, reset and answered."""
-        if self._reason is None and self._machine.has_stream(stream_id):
-            self.streams.entered(stream_id)
+    def enter(self, stream_id: int) -> bool:
+        """Enter a stream of the peer of which nothing was delivered, so that it can be answered; return whether it is new."""
+        if stream_id in self.streams.live or self._reason is not None or not self._machine.has_stream(stream_id):
+            return False
+        self.streams.entered(stream_id)
+        return True
 
     def has_received(self, stream_id: int) -> bool:
         """Whether anything of an open stream has arrived, be it its end."""

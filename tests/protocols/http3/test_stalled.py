@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from aioquic.tls import Epoch
 
 from hface_trio.events import StreamResetSent
 from hface_trio.limits import Timeouts
 from hface_trio.protocols.http3 import HTTP3ErrorCode as Code
 from hface_trio.protocols.http3._frames import pack_frame, pack_varint
 
+from ..quic.network import CLIENT_ADDRESS
 from .raw_peer import CONTROL, ENCODER, POST, Pair, client, data, headers, open_request, server, settings_frame
 
 TIMEOUTS = Timeouts(request_head_seconds=3, body_progress_seconds=8)
@@ -20,6 +22,16 @@ def hold_back(pair: Pair, stream_id: int, octets: bytes, start: int, *, end: boo
     pair.peer.send(stream_id, octets, end=end)
     pair.peer.quic._streams[stream_id].sender._pending.subtract(start, start + 1)
     pair.run()
+
+
+def put_frame(pair: Pair, frame: bytes) -> None:
+    """Have the protocol receive a packet of the peer with a given frame."""
+    machine = pair.peer.quic
+    number = machine._packet_number
+    machine._packet_number += 1
+    header = b"\x41" + machine._peer_cid.cid + (number & 0xFFFF).to_bytes(2, "big")
+    packet = machine._cryptos[Epoch.ONE_RTT].encrypt_packet(header, frame, number)
+    pair.protocol.datagram_received((packet, CLIENT_ADDRESS))
 
 
 def next_id(pair: Pair) -> int:
@@ -38,6 +50,25 @@ def test_a_request_whose_first_octet_does_not_come_is_answered_408():
     assert pair.protocol.held_octets == 0
     assert pair.protocol.open_streams == 0
     assert pair.events() == []
+    pair.assert_alive()
+
+
+def test_a_request_that_begins_without_an_octet_is_answered_408():
+    pair = server(timeouts=TIMEOUTS)
+    stream_id = next_id(pair)
+    hold_back(pair, stream_id, b"x", 0)
+    put_frame(pair, b"\x0a" + pack_varint(stream_id) + b"\x00")
+    assert pair.protocol.quic.longest_waiting(begun=False) == (stream_id, pair.network.now)
+    pair.run(3.5)
+    assert dict(pair.peer.heads(stream_id)[0])[b":status"] == b"408"
+    pair.assert_alive()
+
+
+def test_a_unidirectional_stream_that_begins_without_an_octet_may_wait():
+    pair = server(timeouts=TIMEOUTS)
+    put_frame(pair, b"\x0a\x0e\x00")
+    pair.run(20)
+    assert pair.peer.stops == {}
     pair.assert_alive()
 
 

@@ -61,9 +61,6 @@ class GuardedConnection(LimitedConnection):
         self.reassembly: Reassembly = Reassembly()
 
     def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        if not frame_type & _OFFSET_BIT and not self.reassembly:
-            super()._handle_stream_frame(context, frame_type, buf)  # makes no hole, fills none
-            return
         start = buf.tell()
         stream_id = buf.pull_uint_var()
         offset = buf.pull_uint_var() if frame_type & _OFFSET_BIT else 0
@@ -75,13 +72,18 @@ class GuardedConnection(LimitedConnection):
         if stream is None:
             self.reassembly.forget(stream_id)
             return
-        if stream.receiver._buffer and stream.receiver._stop_error_code is not None:
+        receiver = stream.receiver
+        if receiver._stop_error_code is not None:
             self.skip_received(stream_id)
-        self.reassembly.note(stream_id, stream.receiver, context.time)
+        elif self.reassembly or receiver._buffer or not receiver._buffer_start:
+            self.reassembly.note(stream_id, receiver, context.time)
 
     def skip_received(self, stream_id: int) -> None:
         """Take all as received that waits on a stopped stream, and what is missing in front of it: nobody wants either."""
+        self.reassembly.forget(stream_id)
         receiver = self._streams[stream_id].receiver
+        if not receiver._buffer:
+            return
         octets = receiver.highest_offset - receiver._buffer_start
         receiver._buffer_start = receiver.highest_offset
         receiver._buffer = bytearray()
@@ -89,7 +91,6 @@ class GuardedConnection(LimitedConnection):
         if receiver._buffer_start == receiver._final_size:
             receiver.is_finished = True
         self._events.append(StreamDataSkipped(stream_id, octets, receiver.is_finished))
-        self.reassembly.forget(stream_id)
 
     def _makes_too_many_holes(self, stream_id: int, offset: int) -> bool:
         stream = self._streams.get(stream_id)

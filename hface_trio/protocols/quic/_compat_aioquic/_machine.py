@@ -269,8 +269,7 @@ class QuicMachine(SendingConnection):
         if stream is None or stream.receiver.is_finished:
             return False
         self.stop_stream(stream_id, code)
-        if stream.receiver._buffer:
-            self.skip_received(stream_id)
+        self.skip_received(stream_id)
         return True
 
     def final_size(self, stream_id: int) -> int:

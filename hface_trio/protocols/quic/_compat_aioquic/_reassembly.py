@@ -1,6 +1,7 @@
 """What arrived of streams and waits for octets in front of it: how much that is, and for how long it waits.
 
-Both are kept as frames arrive, so that nobody has to walk the streams for it.
+Both are kept as frames arrive, so that nobody has to walk the streams for it. A bidirectional stream that was opened by a frame
+without octets waits too: for its first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from aioquic.quic.stream import QuicStreamReceiver
+
+from .._codes import is_unidirectional
 
 __all__ = ["Reassembly"]
 
@@ -43,14 +46,15 @@ class Reassembly:
     def note(self, stream_id: int, receiver: QuicStreamReceiver, now: float) -> None:
         """See what has become of a stream by a frame."""
         octets = len(receiver._buffer)
+        waits = octets or not (receiver._buffer_start or receiver.is_finished or is_unidirectional(stream_id))
         waiting = self._begun.get(stream_id) or self._unbegun.get(stream_id)
         if waiting is not None:
-            if octets and receiver._buffer_start == waiting.start:
+            if waits and receiver._buffer_start == waiting.start:
                 self.octets += octets - waiting.octets
                 waiting.octets = octets
                 return
             self.forget(stream_id)
-        if octets:
+        if waits:
             table = self._begun if receiver._buffer_start else self._unbegun
             table[stream_id] = _Waiting(receiver, octets, now)
             self.octets += octets
