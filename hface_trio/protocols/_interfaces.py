@@ -199,7 +199,11 @@ class HTTPProtocol(ABC):
 
     @property
     def held_octets(self) -> int:
-        """Octets that were received and wait for others to be handed out as events; 0 where they are not counted."""
+        """Octets that the protocol keeps by itself; 0 where they are not counted.
+
+        Those that were received and wait for others to be handed out as events, and those that were sent and may have to
+        be sent again.
+        """
         return 0
 
     @property

@@ -131,8 +131,13 @@ class H3Inspection(HTTPOverQUICProtocol):
 
     @property
     def held_octets(self) -> int:
-        """Octets that wait for others: in front of them, or behind them in a section."""
-        return self._quic.held_octets + self._streams.held_octets
+        """Octets that wait for others, in front of them or behind them in a section; and those the peer has to acknowledge.
+
+        Of the latter what goes beyond one write's worth, as over TCP the kernel has them.
+        """
+        quic = self._quic
+        unacknowledged = max(0, quic.sender.unacknowledged - quic.settings.queued_octets)
+        return quic.held_octets + self._streams.held_octets + unacknowledged
 
     def has_expired(self) -> bool:
         """Return whether no further stream can ever be opened."""
