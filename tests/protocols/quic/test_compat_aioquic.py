@@ -9,7 +9,7 @@ import re
 import pytest
 from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionState, QuicReceiveContext
 from aioquic.quic.packet_builder import QuicPacketBuilder, QuicSentPacket
-from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
+from aioquic.quic.recovery import QuicPacketPacer, QuicPacketRecovery, QuicPacketSpace
 from aioquic.quic.stream import QuicStream, QuicStreamReceiver, QuicStreamSender
 from aioquic.tls import Context, Epoch
 
@@ -17,6 +17,7 @@ from hface_trio.protocols.quic import QUICSettings
 from hface_trio.protocols.quic._compat_aioquic import QuicMachine
 from hface_trio.protocols.quic._compat_aioquic._limits import _GrantedLimit, _Streams
 from hface_trio.protocols.quic._compat_aioquic._packets import PacketWriter
+from hface_trio.protocols.quic._compat_aioquic._sending import MillisecondPacer
 
 from .network import client_connection, connected, events_of, server_connection
 
@@ -415,3 +416,23 @@ def test_sent_packets_are_made_of_these_parts():
         "delivery_handlers",
         "quic_logger_frames",
     ]
+
+
+def test_a_fast_path_is_paced_by_the_millisecond():
+    pacer = MillisecondPacer(max_datagram_size=1200)
+    pacer.update_rate(congestion_window=1_200_000, smoothed_rtt=0.01)  # a packet in 10 µs
+    pacer.update_bucket(now=1.0)
+    for _ in range(99):
+        assert pacer.next_send_time(now=1.0) is None
+        pacer.update_after_send(now=1.0)
+    pacer.update_after_send(now=1.0)
+    pacer.update_after_send(now=1.0)
+    assert pacer.next_send_time(now=1.0) is not None
+    assert pacer.next_send_time(now=1.001) is None
+
+
+def test_a_slow_path_is_paced_as_ever():
+    pacer, stock = MillisecondPacer(max_datagram_size=1200), QuicPacketPacer(max_datagram_size=1200)
+    for each in (pacer, stock):
+        each.update_rate(congestion_window=12_000, smoothed_rtt=0.1)
+    assert pacer.bucket_max == stock.bucket_max > 0.001

@@ -13,12 +13,15 @@ from collections import deque
 from typing import Any, cast
 
 from aioquic.buffer import encode_uint_var
+from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import NetworkAddress, QuicConnectionState
 from aioquic.quic.packet import QuicFrameType
 from aioquic.quic.packet_builder import QuicPacketBuilderStop, QuicSentPacket
+from aioquic.quic.recovery import QuicPacketPacer
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import Epoch
 
+from .._settings import QUICSettings
 from ._packets import PacketWriter
 from ._receiving import ReceivingConnection
 
@@ -26,8 +29,22 @@ __all__ = ["SendingConnection"]
 
 _OFFSET_BIT = 0x04
 _FIN_BIT = 0x01
+_RESOLUTION_SECONDS = 0.001
 _LEAST_FLIGHT_OCTETS = 64  # for less the congestion window is not used
 _LEAST_ROOM_OCTETS = 32  # for less no further frame is put into a packet
+
+
+class MillisecondPacer(QuicPacketPacer):
+    """A pacer that lets leave together what its rate allows in a millisecond.
+
+    No timer is finer; on a fast path aioquic's would have a packet or two leave at a time, and wake for each pair of them. How
+    much may leave in a burst otherwise is as aioquic has it, and within the congestion window in any case (RFC 9002 §7.7).
+    """
+
+    def update_rate(self, congestion_window: int, smoothed_rtt: float) -> None:
+        """Take the rate from what may be in flight for a round trip."""
+        super().update_rate(congestion_window, smoothed_rtt)
+        self.bucket_max = max(self.bucket_max, _RESOLUTION_SECONDS)
 
 
 class _Turns:
@@ -45,7 +62,17 @@ class _Turns:
 
 
 class SendingConnection(ReceivingConnection):
-    """A connection that writes its packets with little ado."""
+    """A connection that writes its packets with little ado.
+
+    Args:
+        configuration: what aioquic wants to know.
+        settings: limits and sizes.
+        arguments: further arguments for aioquic.
+    """
+
+    def __init__(self, configuration: QuicConfiguration, settings: QUICSettings, **arguments: Any) -> None:
+        super().__init__(configuration, settings, **arguments)
+        self._loss._pacer = MillisecondPacer(max_datagram_size=configuration.max_datagram_size)
 
     def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
         """Send octets on a stream of which it is known that this side may send on it."""
