@@ -28,6 +28,7 @@ from ._datagram_wire import DatagramWire
 from ._failures import renew
 from ._http2 import HTTP2Features
 from ._input import EventQueue
+from ._latch import Latch
 from ._multiplexed import MultiplexedDriver
 from ._multiplexed_client import MultiplexedClientDriver
 from ._multiplexed_server import MultiplexedServerDriver
@@ -104,8 +105,8 @@ class HTTPConnection:
         self._driver: _Driver | None = None
         self._raw: EventQueue[Event] | None = None
         self._own_nursery: OwnNursery | None = None
-        self._started = trio.Event()
-        self._over = trio.Event()
+        self._started = Latch()
+        self._over = Latch()
         self._body_wanted: int | None = None
         attributes = transport.extra_attributes
         self._record = ConnectionRecord(
