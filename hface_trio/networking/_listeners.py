@@ -140,11 +140,12 @@ class TLSListener(ByteStreamListener):
         context: a server's TLS context.
     """
 
-    __slots__ = ("_context", "_listener")
+    __slots__ = ("_context", "_handshake_turns", "_listener")
 
     def __init__(self, listener: ByteStreamListener, context: ssl.SSLContext) -> None:
         self._listener = listener
         self._context = context
+        self._handshake_turns = trio.Lock()  # however many clients come at once, connections that are served go on
 
     @property
     def address(self) -> AddressType:
@@ -153,12 +154,15 @@ class TLSListener(ByteStreamListener):
 
     async def accept(self) -> ByteStream:
         """Wait for a connection; its handshake has not been made."""
-        return TLSByteStream(await self._listener.accept(), self._context, server_side=True)
+        return self._wrap(await self._listener.accept())
 
     def accept_nowait(self) -> ByteStream | None:
         """Return a connection that is there already, or ``None``."""
         transport = self._listener.accept_nowait()
-        return None if transport is None else TLSByteStream(transport, self._context, server_side=True)
+        return None if transport is None else self._wrap(transport)
+
+    def _wrap(self, transport: ByteStream) -> TLSByteStream:
+        return TLSByteStream(transport, self._context, server_side=True, handshake_turns=self._handshake_turns)
 
     async def aclose(self) -> None:
         """Stop listening."""

@@ -56,11 +56,13 @@ class TLSByteStream(ByteStream):
         server_side: whether this is the server of the connection.
         server_name: name that the server's certificate must show, also sent as SNI; an IP address is verified and not
             sent. For clients.
+        handshake_turns: shared by streams of which only one shall make a step of its handshake in a scheduler pass.
     """
 
     __slots__ = (
         "_attributes",
         "_engine",
+        "_handshake_turns",
         "_receiving",
         "_sending",
         "_state",
@@ -70,9 +72,16 @@ class TLSByteStream(ByteStream):
     )
 
     def __init__(
-        self, transport: ByteStream, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None
+        self,
+        transport: ByteStream,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        server_name: str | None = None,
+        handshake_turns: trio.Lock | None = None,
     ) -> None:
         self._transport = transport
+        self._handshake_turns = handshake_turns
         self._engine = TLSEngine(context, server_side=server_side, server_name=server_name)
         self._state = _State.NEW
         self._attributes: ExtraAttributes | None = None
@@ -123,13 +132,24 @@ class TLSByteStream(ByteStream):
             raise trio.BusyResourceError("another task is making the handshake")
         self._sending = self._receiving = True
         try:
-            while not self._step_handshake():
+            done = self._step_handshake()
+            while not done:
                 await self._send_pending()
                 self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
+                done = await self._step_in_turn()
             await self._send_pending()
         finally:
             self._sending = self._receiving = False
         self._state = _State.OPEN
+
+    async def _step_in_turn(self) -> bool:
+        """Make a step that may take a millisecond of cryptography: one of those that share turns in a scheduler pass."""
+        if self._handshake_turns is None:
+            return self._step_handshake()
+        async with self._handshake_turns:
+            done = self._step_handshake()
+            await trio.lowlevel.checkpoint()
+        return done
 
     def _step_handshake(self) -> bool:
         try:

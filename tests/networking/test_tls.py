@@ -639,3 +639,75 @@ async def test_closing_wakes_who_waits_for_the_rest_of_a_message(peer):
         await peer.server.aclose()
     assert isinstance(received.exception, trio.ClosedResourceError)
     assert isinstance(sent.exception, trio.ClosedResourceError)
+
+
+class Passes(trio.abc.Instrument):
+    """Counts scheduler passes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def after_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_of_many_handshakes_one_makes_a_step_in_a_pass(authority: Authority, monkeypatch) -> None:
+    passes, steps = Passes(), []
+    turns = trio.Lock()
+    server_context = server_tls_context(authority.server_config("localhost"), ("http/1.1",))
+    client_context = client_tls_context(authority.client_config(), ("http/1.1",))
+    step = TLSByteStream._step_handshake
+
+    def noting_step(stream: TLSByteStream) -> bool:
+        if stream in servers and stream._engine._incoming.pending:
+            steps.append(passes.count)
+        return step(stream)
+
+    servers: list[TLSByteStream] = []
+    clients: list[TLSByteStream] = []
+    for _ in range(10):
+        near, far = memory_stream_pair()
+        clients.append(TLSByteStream(near, client_context, server_side=False, server_name="localhost"))
+        servers.append(TLSByteStream(far, server_context, server_side=True, handshake_turns=turns))
+    monkeypatch.setattr(TLSByteStream, "_step_handshake", noting_step)
+    trio.lowlevel.add_instrument(passes)
+    try:
+        with trio.fail_after(DEADLINE_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for stream in [*clients, *servers]:
+                    nursery.start_soon(stream.handshake)
+    finally:
+        trio.lowlevel.remove_instrument(passes)
+    assert len(steps) >= 20  # a hello and a finish each
+    assert len(set(steps)) == len(steps)
+    for stream in [*clients, *servers]:
+        stream.abort()
+
+
+async def test_a_handshake_cancelled_in_its_turn_lets_the_others_have_theirs(authority: Authority) -> None:
+    turns = trio.Lock()
+    server_context = server_tls_context(authority.server_config("localhost"), ("http/1.1",))
+    client_context = client_tls_context(authority.client_config(), ("http/1.1",))
+    pairs = []
+    for _ in range(3):
+        near, far = memory_stream_pair()
+        client = TLSByteStream(near, client_context, server_side=False, server_name="localhost")
+        pairs.append((client, TLSByteStream(far, server_context, server_side=True, handshake_turns=turns)))
+    with trio.fail_after(DEADLINE_SECONDS):
+        for n_passes in range(8):
+            async with trio.open_nursery() as nursery:
+                for client, server in pairs:
+                    nursery.start_soon(client.handshake)
+                    nursery.start_soon(server.handshake)
+                for _ in range(n_passes):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+        assert not turns.locked()
+        async with trio.open_nursery() as nursery:
+            for client, server in pairs:
+                nursery.start_soon(client.handshake)
+                nursery.start_soon(server.handshake)
+    for pair in pairs:
+        for stream in pair:
+            assert stream.extra_attributes.tls_version is not None
+            stream.abort()
