@@ -46,7 +46,8 @@ class Limits:
         stream_window_octets: received body octets that may wait for the application, per stream.
         drain_octets: an unread request body up to this size is read and dropped to keep the connection (HTTP/1.1).
         control_output_octets: queued output that no application asked for; beyond it the connection ends.
-        buffered_octets: all buffers of a server together, see :class:`~hface_trio.connections.Ledger`.
+        buffered_octets: all buffers of a server together, what QUIC holds until it is complete or acknowledged among
+            them, see :class:`~hface_trio.connections.Ledger`.
     """
 
     connections: float = 20_000
@@ -79,9 +80,10 @@ class Timeouts:
     Args:
         handshake_seconds: from accepting a connection to the end of its TLS handshake.
         request_head_seconds: a whole request head, from its first octet (the first head: from the start of the
-            connection).
-        body_progress_seconds: without an octet of a body that the application waits for.
-        write_progress_seconds: without the peer taking an octet of what is sent.
+            connection). On HTTP/3 also the rest of trailers, and the first octet of a stream of which later ones came.
+        body_progress_seconds: without an octet of a body that the application waits for; on HTTP/3 also without those
+            that are missing in front of others that came.
+        write_progress_seconds: without the peer taking an octet of what is sent; on HTTP/3 without acknowledging it.
         idle_seconds: a connection with no request under way.
         half_close_grace_seconds: how long a request goes on whose sender has half-closed right behind it, although it
             promised no further request.

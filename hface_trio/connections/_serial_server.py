@@ -41,6 +41,10 @@ def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
         logger.error("handler of %r failed", stream, exc_info=exc)
 
 
+_ONE_MORE_SECONDS = 1.0
+"""How long a connection that drains waits for the request that its client may be sending."""
+
+
 class SerialServerDriver(SerialDriver):
     """Serves streams with a handler."""
 
@@ -63,6 +67,9 @@ class SerialServerDriver(SerialDriver):
         self._ready: HTTPStream | None = None
         self._serving: HTTPStream | None = None
         self._scope = trio.CancelScope()
+        self._answered_at = -math.inf
+        self._says_close = False
+        self._owes_close = False
 
     async def _main(self) -> None:
         handler = self.handler
@@ -90,9 +97,40 @@ class SerialServerDriver(SerialDriver):
         while self._ready is None:
             if self.is_over():
                 return None
-            await self._attention.wait()
+            if self._owes_close and not self._says_close:
+                with trio.move_on_after(_ONE_MORE_SECONDS):
+                    await self._attention.wait()
+                    continue
+                self._say_close()
+            else:
+                await self._attention.wait()
         stream, self._ready = self._ready, None
         return stream
+
+    def drain(self) -> None:
+        """Take one more request at most, and say with its answer that there will be no other.
+
+        Where the latest head has left without saying so, the client may send a request as soon as it has read that answer: it
+        has a moment for that.
+        """
+        self.draining.set()
+        serving = self._serving
+        said_nothing = self.handler is not None and (
+            serving.rules.head_sent
+            if serving is not None
+            else self._answered_at > trio.current_time() - _ONE_MORE_SECONDS
+        )
+        if said_nothing:
+            self._owes_close = True
+            self._attention.wake()
+        else:
+            self._say_close()
+
+    def _say_close(self) -> None:
+        if not self._says_close:
+            self._says_close = True
+            self.protocol.submit_goaway()
+            self.submitted()
 
     async def _serve(self, stream: HTTPStream, handler: StreamHandler) -> None:
         self._serving = stream
@@ -130,6 +168,7 @@ class SerialServerDriver(SerialDriver):
     def _finish(self, stream: HTTPStream, code: int) -> None:
         """Settle what a handler left behind; ``code`` is the status that an unanswered request gets, if any."""
         self._serving = None
+        self._answered_at = trio.current_time()
         rules = stream.rules
         if (not rules.ended or rules.broken or stream.sending) and stream.cause is None:
             stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
@@ -169,7 +208,8 @@ class SerialServerDriver(SerialDriver):
         context.handlers += 1
         self._receiving = self._ready = stream
         self.open_record(stream)
-        if context.draining and not self.draining.is_set():
+        if (context.draining or self._owes_close) and not self._says_close:
+            self._says_close = True
             self.draining.set()
             self.protocol.submit_goaway()
         self._attention.wake()

@@ -46,11 +46,80 @@ async def test_idle_connections_are_closed_at_once(autojump_clock: Clock) -> Non
         peer = await s.connect()
         await peer.send(GET)
         await peer.read_until(b"hello")
+        await trio.sleep(1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(s.server.shutdown, 10)
             assert await peer.read_to_end() == b""
             await peer.close()
-        assert trio.current_time() < 0.1
+        assert trio.current_time() < 1.1
+
+
+async def test_a_client_that_has_just_read_an_answer_gets_the_next_one_too(autojump_clock: Clock) -> None:
+    """Its request may be on the way: nothing has told it that there would be no further answer."""
+    async with serving(hello) as s:
+        peer = await s.connect()
+        await peer.send(GET)
+        await peer.read_until(b"hello")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(s.server.shutdown, 10)
+            await trio.sleep(0.3)
+            await peer.send(GET)
+            answer = await peer.read_to_end()
+            await peer.close()
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        assert answer.endswith(b"hello")
+        assert trio.current_time() < 0.5
+
+
+async def test_an_answer_whose_head_has_left_is_followed_by_one_that_says_close(autojump_clock: Clock) -> None:
+    outcomes = Outcomes()
+
+    async def handler(stream: HTTPStream) -> None:
+        if stream.path != b"/slow":
+            await hello(stream)
+            return
+        await stream.send_headers([(b":status", b"200"), (b"content-length", b"5")])
+        outcomes.note("begun")
+        await stream.draining.wait()
+        await trio.sleep(3)
+        await stream.send_data(b"whole", end_stream=True)
+
+    async with serving(handler) as s:
+        peer = await s.connect()
+        await peer.send(GET.replace(b"GET /", b"GET /slow"))
+        assert await outcomes.next() == "begun"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(s.server.shutdown, 10)
+            first = await peer.read_until(b"whole")
+            assert b"connection: close" not in first.lower()
+            await peer.send(GET)
+            answer = await peer.read_to_end()
+            await peer.close()
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        assert answer.endswith(b"hello")
+        assert trio.current_time() == pytest.approx(3, abs=0.2)
+
+
+async def test_a_client_that_asks_for_nothing_more_is_not_waited_for_long(autojump_clock: Clock) -> None:
+    async with serving(hello) as s:
+        peer = await s.connect()
+        await peer.send(GET)
+        await peer.read_until(b"hello")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(s.server.shutdown, 10)
+            assert await peer.read_to_end() == b""
+            await peer.close()
+        assert trio.current_time() == pytest.approx(1, abs=0.1)
+
+
+async def test_a_short_grace_is_kept(autojump_clock: Clock) -> None:
+    async with serving(hello) as s:
+        peer = await s.connect()
+        await peer.send(GET)
+        await peer.read_until(b"hello")
+        await s.server.shutdown(0.2)
+        assert trio.current_time() == pytest.approx(0.2, abs=0.05)
+        await peer.close()
 
 
 async def test_a_connection_that_was_just_made_still_gets_its_first_answer(autojump_clock: Clock) -> None:
