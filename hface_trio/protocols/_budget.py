@@ -30,6 +30,11 @@ class AbuseBudget:
         self._code = code
         self._now: float | None = None
 
+    @property
+    def left(self) -> float:
+        """How much there is of what there can be, from 0 to 1."""
+        return max(0.0, self.tokens / self._maximum) if self._maximum else 0.0
+
     def clock(self, now: float) -> None:
         """Give back what time gives back."""
         if self._now is not None and self.tokens < self._maximum:

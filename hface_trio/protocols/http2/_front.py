@@ -45,8 +45,10 @@ _LONG: Final = struct.Struct(">L")
 _TWO_LONGS: Final = struct.Struct(">LL")
 _PRIORITY_OCTETS: Final = 5
 _SETTINGS_PER_TOKEN: Final = 32
-_TURN: Final = 32
+_TURN: Final = 30
 """Frames in a turn: a millisecond or so."""
+_LEAST_TURN: Final = 2
+"""As many are left to a peer that has wasted what it may: the others shall not wait for it."""
 _TURN_OCTETS: Final = 64
 """So many octets of anything but DATA count as another frame: each may be a field."""
 
@@ -143,7 +145,7 @@ class FrameFront:
         if not self.waits:
             reader.feed(data)
         self.waits = False
-        turn = _TURN if self.in_turns else math.inf
+        turn = _LEAST_TURN + _TURN * self._budget.left**2 if self.in_turns else math.inf
         while not receiver.terminated and (frame := reader.next_frame()) is not None:
             frame_type, flags, stream_id, payload = frame
             if self._block is not None:
