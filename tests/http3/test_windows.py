@@ -178,7 +178,9 @@ async def test_a_connection_window_of_zero_for_ever(autojump_clock: Clock) -> No
         ids = [await peer.request(get(50_000)) for _ in range(5)]
         await peer.read_for(25)
         assert sum(peer.body_octets(stream_id) for stream_id in ids) <= 65_536
-        assert len(peer.resets()) == 4
+        complete = [stream_id for stream_id in ids if peer.body_octets(stream_id) == 50_000]
+        assert len(complete) <= 1  # or none, where all had their turns
+        assert {stream_id for stream_id, _ in peer.resets()} == set(ids) - set(complete)
         s.assert_nothing_left()
         await peer.credit_connection(200_000)
         assert await peer.response(await peer.request(get(50_000))) == (200, b"x" * 50_000)
