@@ -330,8 +330,8 @@ class Writer:
                 at_a_stretch = found and (self._wanted or self._ready_count > 0)
                 if not at_a_stretch:
                     await self._wakeup.wait()
-                    if self.patience:
-                        await self._wait_for_handlers()
+                if self.patience:
+                    await self._wait_for_handlers()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             self._fail(exc)
         finally:
