@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import trio
 
 from ..errors import ConfigurationError, LocalProtocolError
-from ..events import DataReceived, Event, HeadersReceived
 from ..models import AddressType, HeadersType, HTTPErrorCodes
-from ..networking import Buffer, ByteStream, ExtraAttributes
+from ..networking import ByteStream, ExtraAttributes
 from ..protocols import HTTPOverQUICProtocol, HTTPOverTCPProtocol, HTTPOverTCPUpgrade
 from ..protocols.http2 import H2Protocol
 from ._base import ConnectionDriver
 from ._context import ConnectionContext
 from ._datagram_wire import DatagramWire
-from ._failures import renew
 from ._http2 import HTTP2Features
 from ._input import EventQueue
 from ._latch import Latch
@@ -36,6 +34,7 @@ from ._observer import ConnectionRecord
 from ._opening import OpenStream
 from ._own_nursery import OwnNursery
 from ._quic_link import QUICLink
+from ._raw import RawConnection
 from ._ring import ConnectionEvents
 from ._serial_client import SerialClientDriver
 from ._serial_server import SerialServerDriver, StreamHandler
@@ -66,7 +65,7 @@ class ConnectionStatistics:
     streams: int
 
 
-class HTTPConnection:
+class HTTPConnection(RawConnection):
     """A connection that listeners and openers make.
 
     Args:
@@ -95,27 +94,22 @@ class HTTPConnection:
     ) -> None:
         if isinstance(protocol, HTTPOverQUICProtocol) != isinstance(transport, QUICLink):
             raise ConfigurationError("protocol and transport must be both of QUIC, or neither")
-        self._upgrade = upgrade
-        self._alternative_services = alternative_services
-        self._initial = initial
-        self._protocol = protocol
-        self._transport = transport
-        self._client_side = client_side
-        self._context = context or ConnectionContext()
-        self._driver: _Driver | None = None
-        self._raw: EventQueue[Event] | None = None
-        self._own_nursery: OwnNursery | None = None
-        self._started = Latch()
-        self._over = Latch()
-        self._body_wanted: int | None = None
         attributes = transport.extra_attributes
-        self._record = ConnectionRecord(
+        record = ConnectionRecord(
             protocol.http_version,
             client_side,
             attributes.local_address,
             attributes.remote_address,
             opened_at=trio.current_time(),
         )
+        super().__init__(protocol, record, client_side=client_side)
+        self._upgrade = upgrade
+        self._alternative_services = alternative_services
+        self._initial = initial
+        self._transport = transport
+        self._context = context or ConnectionContext()
+        self._own_nursery: OwnNursery | None = None
+        self._started = Latch()
 
     def __repr__(self) -> str:
         side = "client" if self._client_side else "server"
@@ -417,125 +411,3 @@ class HTTPConnection:
         if stream is None or not isinstance(driver, MultiplexedClientDriver):
             raise LocalProtocolError(f"there is no promise of stream {stream_id}", stream_id=stream_id)
         return OpenStream(driver, stream.headers, end_stream=True, stream=stream)
-
-    # Raw
-
-    def get_available_stream_id(self) -> int:
-        """Return the id of the next stream to open (client).
-
-        Raises:
-            LocalProtocolError: no stream can be opened now.
-        """
-        return self._protocol.get_available_stream_id()
-
-    async def send_headers(self, stream_id: int, headers: HeadersType, end_stream: bool = False) -> None:
-        """Send a request head, or the head of a response: an interim one when its status is 1xx, a final one otherwise.
-
-        Raises:
-            LocalProtocolError: HTTP does not allow it; nothing was sent.
-            ConnectionLostError: the connection is over.
-
-        Cancellation: nothing was sent.
-        """
-        driver = await self._begin_raw_send(stream_id)
-        status = next((value for name, value in headers if name == b":status"), b"")
-        if status.startswith(b"1") and status != b"101":
-            self._protocol.submit_informational(stream_id, headers)
-        else:
-            self._protocol.submit_headers(stream_id, headers, end_stream)
-        driver.submitted()
-
-    async def send_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
-        """Send octets of a body or a tunnel.
-
-        Raises:
-            LocalProtocolError: HTTP does not allow it; nothing was sent.
-            ConnectionLostError: the connection is over.
-
-        Backpressure: waits while more than 64 KiB is unsent.
-        Cancellation: a part may have been sent.
-        """
-        driver = await self._begin_raw_send(stream_id)
-        await driver.raw_send_data(stream_id, data, end_stream)
-
-    async def send_trailers(self, stream_id: int, headers: HeadersType) -> None:
-        """Send trailers and end the message.
-
-        Raises, Cancellation: as for :meth:`send_headers`.
-        """
-        driver = await self._begin_raw_send(stream_id)
-        await driver.raw_before_trailers(stream_id)
-        self._protocol.submit_trailers(stream_id, headers)
-        driver.submitted()
-
-    async def send_stream_reset(self, stream_id: int, error_code: int = 0) -> None:
-        """End a stream at once. On HTTP/1.1 a status from 400 to 599 is answered if no response has begun.
-
-        Raises:
-            ConnectionLostError: the connection is over.
-
-        Cancellation: nothing was sent.
-        """
-        driver = await self._begin_raw_send(stream_id)
-        self._protocol.submit_stream_reset(stream_id, error_code)
-        driver.submitted()
-
-    async def receive_event(self, *, auto_acknowledge: bool = True) -> Event:
-        """Receive the next event.
-
-        Args:
-            auto_acknowledge: return the credit of data to the peer; otherwise :meth:`acknowledge` is the caller's to call.
-
-        Raises:
-            trio.EndOfChannel: the connection is over, and its ``ConnectionTerminated`` was received.
-            trio.BusyResourceError: another task receives.
-
-        Cancellation: nothing is taken.
-        """
-        driver = self._use_raw()
-        queue = self._raw
-        if queue is None:
-            raise LocalProtocolError("the connection is used by streams")
-        if self._body_wanted is not None:
-            self._protocol.submit_continue(self._body_wanted)
-            self._body_wanted = None
-            driver.submitted()
-        event = await queue.get()
-        if isinstance(event, DataReceived):
-            if auto_acknowledge:
-                self.acknowledge(event.stream_id, len(event.data))
-        elif isinstance(event, HeadersReceived) and not event.end_stream and not self._client_side:
-            self._body_wanted = event.stream_id
-        return event
-
-    def acknowledge(self, stream_id: int, n_octets: int) -> None:
-        """Return the credit for data octets that were received with ``auto_acknowledge=False``."""
-        self._protocol.acknowledge(stream_id, n_octets)
-        self._running().acknowledged()
-
-    async def _begin_raw_send(self, stream_id: int) -> _Driver:
-        driver = self._use_raw()
-        await driver.raw_wait_sendable(stream_id)
-        if driver.failure is not None or self._over.is_set():
-            if driver.failure is not None:
-                raise renew(driver.failure)
-            raise trio.ClosedResourceError("the connection is closed")
-        return driver
-
-    def _use_raw(self) -> _Driver:
-        driver = self._running()
-        if self._raw is None:
-            if self._record.streams:
-                raise LocalProtocolError("the connection is used by streams")
-            self._raw = driver.raw = EventQueue()
-            if driver.terminated is not None:
-                self._raw.put(driver.terminated)
-                self._raw.end()
-        return driver
-
-    def _running(self) -> _Driver:
-        if self._driver is None:
-            raise LocalProtocolError(
-                "the connection does not run: use 'async with connection:' or start connection.run"
-            )
-        return self._driver

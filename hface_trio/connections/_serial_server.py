@@ -32,6 +32,9 @@ __all__ = ["SerialServerDriver", "StreamHandler", "log_handler_failure"]
 StreamHandler: TypeAlias = Callable[[HTTPStream], Awaitable[object]]
 """What serves a stream: an asynchronous function of one argument."""
 
+_ONE_MORE_SECONDS = 1.0
+"""How long a connection that drains waits for the request that its client may be sending."""
+
 
 def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
     """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
@@ -41,14 +44,20 @@ def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
         logger.error("handler of %r failed", stream, exc_info=exc)
 
 
-_ONE_MORE_SECONDS = 1.0
-"""How long a connection that drains waits for the request that its client may be sending."""
-
-
 class SerialServerDriver(SerialDriver):
     """Serves streams with a handler."""
 
-    __slots__ = ("_http1", "_ready", "_scope", "_serving", "_upgrade", "handler")
+    __slots__ = (
+        "_answered_at",
+        "_http1",
+        "_owes_close",
+        "_ready",
+        "_says_close",
+        "_scope",
+        "_serving",
+        "_upgrade",
+        "handler",
+    )
 
     def __init__(
         self,
