@@ -331,7 +331,8 @@ class ServerMachine(_Machine):
     @rule(
         status=st.sampled_from([99, 101, 200, 200, 200, 204, 404]),
         fields=_SECTION_FIELDS,
-        body=st.sampled_from([b"", b"x", bytes(5000), bytes(300_000)]),
+        # Lengths, not bodies: hypothesis keeps the text of what it draws from with every example, as hundreds of MiB.
+        body=st.sampled_from([0, 1, 5000, 300_000]).map(bytes),
     )
     def responds_in_one_go(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
         stream_id = self.stream_id
