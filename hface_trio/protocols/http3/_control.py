@@ -48,14 +48,14 @@ class ControlStreams:
     def __init__(self, connection: Connection, frames: ControlFrames, settings: dict[int, int]) -> None:
         self._connection = connection
         self._settings = settings
-        self._parser = FrameParser(frames)
         self._own_ids: dict[int, int] = {}
         self._unsent: list[bytes] = []
         self._unknown: dict[int, bytes] = {}
         self._types: dict[int, int] = {}
         self._extensions: dict[int, ExtensionStreams] = {}
+        parser = FrameParser(frames)
         self._takers: dict[int, Callable[[bytes], None]] = {
-            HTTP3StreamType.CONTROL: self._control_received,
+            HTTP3StreamType.CONTROL: lambda data: parser.feed(data, False),
             HTTP3StreamType.QPACK_ENCODER: connection.decoder.encoder_stream_received,
             HTTP3StreamType.QPACK_DECODER: connection.encoder.decoder_stream_received,
         }
@@ -99,6 +99,11 @@ class ControlStreams:
                     HTTP3ErrorCode.CLOSED_CRITICAL_STREAM,
                     f"the peer stopped the {_NAMES[HTTP3StreamType(stream_type)]}",
                 )
+
+    def end(self) -> None:
+        """Let go of whoever takes the peer's streams: the connection is over."""
+        self._takers.clear()
+        self._extensions.clear()
 
     # The peer's.
 
@@ -196,9 +201,6 @@ class ControlStreams:
             taker(data)
         if end_stream:
             raise _closed(stream_type)
-
-    def _control_received(self, data: bytes) -> None:
-        self._parser.feed(data, False)
 
 
 def _closed(stream_type: int) -> ConnectionFault:

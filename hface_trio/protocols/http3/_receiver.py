@@ -126,6 +126,7 @@ class Receiver(QUICReceiver):
     def terminated(self, reason: CloseReason) -> None:
         """Take the end of the connection."""
         self._connection.transport_terminated(reason)
+        self._control.end()
 
     # Frames of request streams.
 

@@ -356,7 +356,7 @@ class QUICConnection(QUICInspection):
         if self._reason is not None:
             if datagrams:
                 self._last_word.said(datagrams)
-            self._end_trace()
+            self._end_if_silent()
             return datagrams or ([] if self.is_closed else self._last_word.again())
         self._take_events()
         if self._unanswered_since is None and machine.in_flight:
@@ -369,7 +369,7 @@ class QUICConnection(QUICInspection):
         """Tell that the socket is gone: nothing is sent any more."""
         self._lost = True
         self._terminate(CloseReason(QUICErrorCode.NO_ERROR, message, application=False, local=True))
-        self._end_trace()
+        self._end_if_silent()
 
     # Inside.
 
@@ -413,9 +413,14 @@ class QUICConnection(QUICInspection):
         if self._reason is None:
             self._reason = reason
             self.streams.clear()
+            self.sender.end()
+            self.ledger.may_grow = None
             self._receiver.terminated(reason)
-            self._end_trace()
+            self._receiver = self._inbound.receiver = self._events  # nobody is told anything else
+            self._end_if_silent()
 
-    def _end_trace(self) -> None:
+    def _end_if_silent(self) -> None:
+        """Let go of all there was for sending and receiving, once nothing is to be said any more."""
         if self._lost or not self._machine.has_last_word:
             self._machine.end_trace()
+            self._machine.let_go()

@@ -41,7 +41,7 @@ class Inbound:
         self._ledger = ledger
         self._sender = sender
         self._pings = pings
-        self._receiver = receiver
+        self.receiver: QUICReceiver = receiver
         self.retired_ids: list[bytes] = []
         self.handshake: HandshakeCompleted | None = None
 
@@ -56,16 +56,16 @@ class Inbound:
         elif isinstance(event, quic_events.StopSendingReceived):
             self._stop_sending_received(event.stream_id, event.error_code)
         elif isinstance(event, quic_events.DatagramFrameReceived):
-            self._receiver.datagram_frame_received(event.data)
+            self.receiver.datagram_frame_received(event.data)
         elif isinstance(event, quic_events.PingAcknowledged):
             round_trip = self._pings.acknowledged(event.uid, self._ledger.now)
             if round_trip is not None:
-                self._receiver.ping_acknowledged(event.uid, round_trip)
+                self.receiver.ping_acknowledged(event.uid, round_trip)
         elif isinstance(event, quic_events.ProtocolNegotiated):
-            self._receiver.ready()
+            self.receiver.ready()
         elif isinstance(event, quic_events.HandshakeCompleted):
             self.handshake = HandshakeCompleted(event.alpn_protocol, event.early_data_accepted, event.session_resumed)
-            self._receiver.handshake_completed(self.handshake)
+            self.receiver.handshake_completed(self.handshake)
         elif isinstance(event, quic_events.ConnectionIdRetired):
             self.retired_ids.append(event.connection_id)
 
@@ -77,7 +77,7 @@ class Inbound:
             self._ledger.discarded(stream.credit, len(data))
         else:
             self._ledger.delivered(stream.credit, len(data))
-            self._receiver.data_received(stream_id, data, end_stream)
+            self.receiver.data_received(stream_id, data, end_stream)
         if end_stream:
             self._streams.settle(stream)
 
@@ -94,12 +94,12 @@ class Inbound:
         stream.receiving_ended = True
         self._ledger.cut_off(stream.credit, self._machine.final_size(stream_id))
         if not stream.stopped:
-            self._receiver.reset_received(stream_id, code)
+            self.receiver.reset_received(stream_id, code)
         self._streams.settle(stream)
 
     def _stop_sending_received(self, stream_id: int, code: int) -> None:
         stream = self._streams.entered(stream_id)
         self._machine.free_sent(stream_id)
         self._sender.forget(stream)
-        self._receiver.stop_sending_received(stream_id, code)
+        self.receiver.stop_sending_received(stream_id, code)
         self._streams.settle(stream)

@@ -148,6 +148,13 @@ class StreamSender:
                     self._unblock(stream)
                     self._announce(stream)
 
+    def end(self) -> None:
+        """Forget everything: the connection is over."""
+        self._active.clear()
+        self._blocked.clear()
+        self.unsent = self.unacknowledged = 0
+        self._announce = _tell_nobody
+
     @property
     def busy(self) -> bool:
         """Whether anything was submitted that the peer has not acknowledged."""
@@ -175,3 +182,7 @@ class StreamSender:
         if stream.blocked:
             stream.blocked = False
             del self._blocked[stream.stream_id]
+
+
+def _tell_nobody(_stream: QUICStream) -> None:
+    """Do nothing: the connection is over."""

@@ -39,8 +39,14 @@ ATTRIBUTES = [
     "_streams_blocked_pending",
     "_close_at",
     "_close_event",
+    "_QuicConnection__frame_handlers",
+    "_crypto_buffers",
     "_crypto_streams",
     "_cryptos",
+    "_cryptos_initial",
+    "_events",
+    "_streams_blocked_bidi",
+    "_streams_blocked_uni",
     "_datagrams_pending",
     "_handshake_complete",
     "_host_cid_seq",
@@ -86,6 +92,7 @@ METHODS = {
     "_idle_timeout": ["self"],
     "_initialize": ["self", "peer_cid"],
     "_on_connection_limit_delivery": ["self", "delivery", "limit"],
+    "_push_crypto_data": ["self"],
     "_on_max_stream_data_delivery": ["self", "delivery", "stream"],
     "_replenish_connection_ids": ["self"],
     "_stream_is_discarded": ["self", "stream_id"],
@@ -160,6 +167,8 @@ def test_the_stream_has_the_attribute(name):
 def test_recovery_has_its_estimates(stock):
     assert isinstance(stock._loss, QuicPacketRecovery)
     assert hasattr(stock._loss, "_rtt_smoothed")
+    assert hasattr(stock._loss, "_send_probe")
+    assert stock._loss.spaces == []
     assert stock._loss._rtt_initialized is False
 
 
@@ -374,6 +383,7 @@ def test_a_received_packet_is_entered_into_these_books():
         "largest_received_packet",
         "largest_received_time",
         "received_packets",
+        "sent_packets",
     } <= set(vars(space))
     assert [field.name for field in dataclasses.fields(QuicReceiveContext)] == [
         "epoch",
@@ -436,3 +446,11 @@ def test_a_slow_path_is_paced_as_ever():
     for each in (pacer, stock):
         each.update_rate(congestion_window=12_000, smoothed_rtt=0.1)
     assert pacer.bucket_max == stock.bucket_max > 0.001
+
+
+def test_buffers_for_tls_are_looked_up_where_something_is_put_in():
+    """They are made on demand, so nobody may ask for them otherwise; what is in them is taken out by one function."""
+    source = inspect.getsource(inspect.getmodule(QuicConnection))
+    assert source.count("self._crypto_buffers") == 5  # twice made, twice handed to TLS, once emptied
+    assert "output_buf.items()" not in inspect.getsource(Context)
+    assert "output_buf.get(" not in inspect.getsource(Context)

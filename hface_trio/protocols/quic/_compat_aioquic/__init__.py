@@ -14,6 +14,8 @@ otherwise here, each in the module that is named for it:
   nothing for a packet.
 - Traces (:mod:`._traces`): they are bounded, named by what nobody else can choose, and written when the connection is over,
   however that comes.
+- Memory (:mod:`._memory`): there are buffers for handshakes while something is in them. A connection that is over gives up
+  all it has, and is no garbage for a collector to find.
 - The rest (:mod:`._machine`): connection ids and stateless reset tokens come from a source. Buffers of streams that were reset
   are freed at once, not when the peer has acknowledged the reset. What a stream may send is told, and which streams are over.
   Early calls (before the first datagram) and late ones (after the end) do nothing instead of failing.

@@ -60,6 +60,11 @@ class GuardedConnection(LimitedConnection):
         self._logger = _QuietLogger(loud.logger, loud.extra)
         self.reassembly: Reassembly = Reassembly()
 
+    def let_go(self) -> None:
+        """Drop what waits for octets in front of it, too."""
+        super().let_go()
+        self.reassembly = Reassembly()
+
     def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
         start = buf.tell()
         stream_id = buf.pull_uint_var()

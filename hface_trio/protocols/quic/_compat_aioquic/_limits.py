@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import Limit, QuicConnection
+from aioquic.quic.connection import Limit
 from aioquic.quic.packet import QuicFrameType
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from .._settings import QUICSettings
+from ._memory import SparingConnection
 
 __all__ = ["LimitedConnection"]
 
@@ -55,8 +56,12 @@ class _Streams(dict[int, QuicStream]):
         self.discarded.append(stream_id)
         return super().pop(stream_id, *default)
 
+    def clear(self) -> None:
+        self.with_news.clear()
+        super().clear()
 
-class LimitedConnection(QuicConnection):
+
+class LimitedConnection(SparingConnection):
     """A connection whose limits are moved from outside.
 
     Args:

@@ -12,6 +12,7 @@ from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.rangeset import RangeSet
 from aioquic.tls import Epoch, SessionTicket
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 
 from .._codes import is_client_initiated, is_unidirectional
 from .._ids import RESET_TOKEN_OCTETS, ConnectionIdSource
@@ -71,6 +72,7 @@ class QuicMachine(SendingConnection):
         self._source = connection_id_source
         self.issued_ids: list[bytes] = []
         self.initial_destination_id: bytes | None = None
+        self._peer_certificate: Certificate | None = None  # when TLS is no more
         self._key_update_wanted = False
         self._key_phase_began_at = -1
         first = connection_id_source.issue()
@@ -133,7 +135,8 @@ class QuicMachine(SendingConnection):
     @property
     def peer_certificate(self) -> bytes | None:
         """The peer's certificate, DER."""
-        certificate = self.tls._peer_certificate if self.started else None
+        tls = getattr(self, "tls", None)
+        certificate = self._peer_certificate if tls is None else tls._peer_certificate
         return None if certificate is None else certificate.public_bytes(Encoding.DER)
 
     @property
@@ -168,6 +171,13 @@ class QuicMachine(SendingConnection):
         if trace is not None and self._configuration.quic_logger is not None:
             self._loss._quic_logger = None
             self._configuration.quic_logger.end_trace(trace)
+
+    def let_go(self) -> None:
+        """Drop what only a connection needs that still sends or receives; what can be asked of it stays."""
+        tls = getattr(self, "tls", None)
+        if tls is not None:
+            self._peer_certificate = tls._peer_certificate
+        super().let_go()
 
     # Time, at any moment.
 

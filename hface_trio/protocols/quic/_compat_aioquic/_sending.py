@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from aioquic.buffer import encode_uint_var
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import NetworkAddress, QuicConnectionState
+from aioquic.quic.connection import END_STATES, NetworkAddress, QuicConnectionState
 from aioquic.quic.packet import QuicFrameType
 from aioquic.quic.packet_builder import QuicPacketBuilderStop, QuicSentPacket
 from aioquic.quic.recovery import QuicPacketPacer
@@ -81,7 +81,7 @@ class SendingConnection(ReceivingConnection):
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
         """Return what is to be sent now."""
-        if not self._network_paths:
+        if not self._network_paths or self._state in END_STATES:
             return []
         ordinary = self._is_ordinary()
         turns = self._turns(ordinary)
