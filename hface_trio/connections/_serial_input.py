@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["SerialInput"]
 
 _OPEN: Final = OutputEnd.OPEN  # an attribute of an enum class costs as much as a call
+_FREQUENT = (HeadersReceived, DataReceived)
 _EOF_PASSES = 4
 """Scheduler passes between seeing the peer's FIN and telling so: a handler that answers without waiting has answered then.
 The FIN of ``printf … | nc -N`` comes with the request."""
@@ -125,7 +126,7 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
             self._read_deadline = self._read_scope.deadline = deadline
 
     def _dispatch(self, event: Event) -> None:
-        if self.raw is None and isinstance(event, HeadersReceived | DataReceived):  # nearly all are
+        if self.raw is None and isinstance(event, _FREQUENT):
             self._dispatch_stream(event)
         elif isinstance(event, ConnectionTerminated):
             self._terminate(event)

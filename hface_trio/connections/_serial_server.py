@@ -168,10 +168,11 @@ class SerialServerDriver(SerialDriver):
         code = 413 if isinstance(failure, BodyTooLargeError) else 500
         if failure is not None:
             log_handler_failure(stream, failure)
-        elif self._scope.cancel_called:
-            code = 0
-        elif not stream.rules.ended and stream.cause is None:
-            logger.error("handler of %r returned without finishing its response", stream)
+        elif not stream.rules.ended:
+            if self._scope.cancel_called:
+                code = 0
+            elif stream.cause is None:
+                logger.error("handler of %r returned without finishing its response", stream)
         self._finish(stream, code)
 
     def _finish(self, stream: HTTPStream, code: int) -> None:
