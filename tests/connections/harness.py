@@ -20,6 +20,10 @@ POST_100K = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r
 Handler = Callable[[hface_trio.HTTPStream], Awaitable[object]]
 
 
+async def hello(stream: hface_trio.HTTPStream) -> None:
+    await stream.send_response(200, [(b"content-type", b"text/plain")], b"hello " + stream.path)
+
+
 class Serving:
     """What a test needs of a running server."""
 
