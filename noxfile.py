@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -37,6 +38,19 @@ def interop(session: nox.Session) -> None:
     """Run the tests against other people's clients and servers."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+
+
+@nox.session(python=False)
+def engines(session: nox.Session) -> None:
+    """Run the tests that name no HTTP/1.1 engine with httptools, in the environment of nox itself."""
+    # The sans-IO tests run every engine anyhow.
+    paths = [
+        f"tests/{name}" for name in ("cli", "client", "connections", "engines", "faults", "interop", "memory", "server")
+    ]
+    other_versions = "not http2 and not http3 and not neighbour"
+    session.run(
+        sys.executable, "-m", "pytest", "--http1-engine", "httptools", "-k", other_versions, *paths, *session.posargs
+    )
 
 
 @nox.session

@@ -1,0 +1,1 @@
+"""Runs tests that name no engine with another engine than the default."""
