@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import heapq
 import random
+import shutil
 import tempfile
 from functools import lru_cache
 
+from hface_trio.events import DataReceived
 from hface_trio.models import ClientTLSConfig, ServerTLSConfig
 from hface_trio.protocols.quic import (
     QUICConnection,
@@ -20,11 +23,14 @@ from hface_trio.testing import Authority
 CLIENT_ADDRESS = ("192.0.2.1", 50000)
 SERVER_ADDRESS = ("192.0.2.2", 443)
 ALPN = ("h3",)
+BOTH_WAYS = QUICSettings(bidirectional_streams=4, unidirectional_streams=4)
 
 
 @lru_cache(1)
 def authority() -> Authority:
-    return Authority(tempfile.mkdtemp(prefix="hface-trio-tests-"))
+    directory = tempfile.mkdtemp(prefix="hface-trio-tests-")
+    atexit.register(shutil.rmtree, directory)
+    return Authority(directory)
 
 
 @lru_cache(1)
@@ -141,15 +147,25 @@ def events_of(endpoint) -> list:
     return events
 
 
+def data_of(endpoint, stream_id: int) -> bytes:
+    """Take the events of an endpoint; return the data of a stream among them."""
+    return b"".join(e.data for e in events_of(endpoint) if isinstance(e, DataReceived) and e.stream_id == stream_id)
+
+
+def shake_hands(client, server, **arguments) -> Network:
+    """Make a network of two endpoints that have shaken hands."""
+    network = Network(client, server, **arguments)
+    client.connect(SERVER_ADDRESS)
+    network.run(5.0, until=lambda: client.handshake is not None and server.handshake is not None)
+    network.run(0.1)
+    return network
+
+
 def connected(
     client_settings: QUICSettings | None = None, server_settings: QUICSettings | None = None, **arguments
 ) -> Network:
     """A network whose endpoints have shaken hands; the events of that are taken."""
-    client, server = client_connection(client_settings), server_connection(server_settings)
-    network = Network(client, server, **arguments)
-    client.connect(SERVER_ADDRESS)
-    network.run(2.0, until=lambda: client.handshake is not None and server.handshake is not None)
-    network.run(0.1)
-    events_of(client)
-    events_of(server)
+    network = shake_hands(client_connection(client_settings), server_connection(server_settings), **arguments)
+    events_of(network.client)
+    events_of(network.server)
     return network

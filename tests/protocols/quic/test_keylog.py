@@ -14,13 +14,7 @@ from aioquic.quic.connection import QuicConnection
 
 from hface_trio.protocols.quic import QUICSettings, RandomConnectionIdSource, client_configuration
 
-from .network import ALPN, SERVER_ADDRESS, Network, client_connection, client_tls, server_connection, server_tls
-
-
-def shake_hands(client, server) -> None:
-    network = Network(client, server)
-    client.connect(SERVER_ADDRESS)
-    network.run(5.0, until=lambda: client.handshake is not None and server.handshake is not None)
+from .network import ALPN, client_connection, client_tls, server_connection, server_tls, shake_hands
 
 
 def test_connections_leave_no_file_open(tmp_path: Path) -> None:
