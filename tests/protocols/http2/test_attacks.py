@@ -38,8 +38,7 @@ from .raw_peer import (
     server,
     updates,
 )
-
-ENHANCE_YOUR_CALM = 11
+from .wire import ENHANCE_YOUR_CALM
 
 FLOODS = {
     "PING": lambda _p: PingFrame(0, b"12345678"),

@@ -40,10 +40,7 @@ from .raw_peer import (
     raw_frame,
     resets,
 )
-
-PROTOCOL_ERROR = 1
-REFUSED_STREAM = 7
-PUSH_PROMISE, END_HEADERS = 5, 4
+from .wire import END_HEADERS, PROTOCOL_ERROR, PUSH_PROMISE, REFUSED_STREAM
 
 
 def promise(peer: RawPeer, promised: int, fields=REQUEST, *, on: int = 1) -> bytes:

@@ -1,31 +1,12 @@
-"""RFC 9113 §3.4 and §4 to §6, clause by clause: what may stand on the wire, whatever the streams do."""
+"""RFC 9113 §4 and §6, clause by clause: frames and field sections, whatever the streams do."""
 
 from __future__ import annotations
 
-import struct
-
 import pytest
-from hyperframe.frame import (
-    ContinuationFrame,
-    DataFrame,
-    PingFrame,
-    PriorityFrame,
-    RstStreamFrame,
-    SettingsFrame,
-    WindowUpdateFrame,
-)
+from hyperframe.frame import ContinuationFrame, DataFrame, PriorityFrame, RstStreamFrame, SettingsFrame
 
-from hface_trio.events import (
-    DataReceived,
-    HeadersReceived,
-    PingAcknowledged,
-    SettingsAcknowledged,
-    SettingsReceived,
-    StreamResetReceived,
-    UnknownFrameReceived,
-)
-from hface_trio.limits import Limits
-from hface_trio.protocols.http2 import PREFACE, HTTP2Settings
+from hface_trio.events import DataReceived, HeadersReceived, StreamResetReceived, UnknownFrameReceived
+from hface_trio.protocols.http2 import HTTP2Settings
 
 from .raw_peer import (
     POST,
@@ -40,55 +21,24 @@ from .raw_peer import (
     raw_frame,
     server,
 )
-
-PROTOCOL_ERROR = 1
-FLOW_CONTROL_ERROR = 3
-STREAM_CLOSED = 5
-FRAME_SIZE_ERROR = 6
-COMPRESSION_ERROR = 9
-
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-ACK = END_STREAM = 1
-END_HEADERS = 4
-PADDED = 8
-HAS_PRIORITY = 0x20
-
-
-# §3.4 Preface.
-
-
-def test_server_speaks_settings_first():
-    peer = server(start=False)
-    first = peer.frames()[0]
-    assert isinstance(first, SettingsFrame)
-    assert first.settings == {1: 4096, 3: 100, 4: 65536, 5: 16384, 6: 65536, 8: 1}
-
-
-def test_client_speaks_preface_and_settings_first():
-    peer = client(start=False)
-    output = peer.protocol.bytes_to_send()
-    assert output.startswith(PREFACE)
-    assert output[len(PREFACE) + 3] == SETTINGS
-
-
-def test_invalid_preface_ends_the_connection():
-    peer = server(start=False)
-    peer.send(b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n")
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-@pytest.mark.parametrize("frame", [PingFrame(0, b"12345678"), SettingsFrame(0, flags=["ACK"])])
-def test_first_frame_must_be_settings(frame):
-    peer = server(start=False)
-    peer.send(PREFACE, frame)
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_first_frame_of_a_server_must_be_settings():
-    peer = client(start=False)
-    peer.send(PingFrame(0, b"12345678"))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
+from .wire import (
+    COMPRESSION_ERROR,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_SIZE_ERROR,
+    HAS_PRIORITY,
+    HEADERS,
+    PADDED,
+    PING,
+    PRIORITY,
+    PROTOCOL_ERROR,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+)
 
 # §4.1, §4.2 Frames.
 
@@ -304,218 +254,6 @@ def test_reset_ends_the_stream_with_any_code(code):
     assert peer.events()[-1] == StreamResetReceived(1, code)
     assert peer.protocol.open_streams == 0
     assert_alive(peer)
-
-
-# §6.5 SETTINGS.
-
-
-@pytest.mark.parametrize(
-    ("flags", "stream_id", "payload", "code"),
-    [
-        (0, 1, b"", PROTOCOL_ERROR),
-        (ACK, 1, b"", PROTOCOL_ERROR),
-        (ACK, 0, b"\0\1\0\0\0\0", FRAME_SIZE_ERROR),
-        (0, 0, b"\0\1\0\0\0", FRAME_SIZE_ERROR),
-    ],
-)
-def test_settings_of_wrong_form(flags, stream_id, payload, code):
-    peer = server()
-    peer.send(raw_frame(SETTINGS, flags, stream_id, payload))
-    assert_connection_error(peer, code)
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "code"),
-    [
-        (2, 2, PROTOCOL_ERROR),
-        (4, 2**31, FLOW_CONTROL_ERROR),
-        (5, 16383, PROTOCOL_ERROR),
-        (5, 2**24, PROTOCOL_ERROR),
-        (8, 2, PROTOCOL_ERROR),
-        (9, 2, PROTOCOL_ERROR),
-    ],
-)
-def test_settings_out_of_range(setting, value, code):
-    peer = server()
-    peer.send(SettingsFrame(0, {setting: value}))
-    assert_connection_error(peer, code)
-
-
-def test_an_early_wrong_value_is_not_healed_by_a_later_one():
-    peer = server()
-    peer.send(raw_frame(SETTINGS, 0, 0, struct.pack(">HLHL", 5, 1, 5, 16384)))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_client_refuses_a_server_that_enables_push():
-    peer = client()
-    peer.send(SettingsFrame(0, {2: 1}))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_extended_connect_cannot_be_taken_back():
-    peer = client(peer_settings={8: 1})
-    peer.send(SettingsFrame(0, {8: 0}))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_settings_are_acknowledged_and_told():
-    peer = server()
-    peer.send(SettingsFrame(0, {4: 1000, 0xAB: 7}))
-    (frame,) = peer.frames()
-    assert isinstance(frame, SettingsFrame)
-    assert "ACK" in frame.flags
-    assert peer.events() == [SettingsReceived({4: 1000, 0xAB: 7})]
-    assert peer.protocol.peer_settings == {4: 1000}
-
-
-def test_own_settings_are_in_force_once_acknowledged():
-    peer = server()
-    peer.protocol.submit_settings({3: 7})
-    (frame,) = peer.frames()
-    assert frame.settings == {3: 7}
-    assert peer.protocol.local_settings[3] == 100
-    peer.send(SettingsFrame(0, flags=["ACK"]))
-    assert peer.events() == [SettingsAcknowledged({3: 7})]
-    assert peer.protocol.local_settings[3] == 7
-
-
-# §6.7 PING.
-
-
-@pytest.mark.parametrize("payload", [b"", b"1234567", b"123456789"])
-@pytest.mark.parametrize("flags", [0, ACK])
-def test_ping_of_wrong_length(flags, payload):
-    peer = server()
-    peer.send(raw_frame(PING, flags, 0, payload))
-    assert_connection_error(peer, FRAME_SIZE_ERROR)
-
-
-def test_ping_on_a_stream():
-    peer = server()
-    peer.send(raw_frame(PING, 0, 1, b"12345678"))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_acknowledgement_of_no_ping_is_ignored():
-    peer = server()
-    peer.send(raw_frame(PING, ACK, 0, b"12345678"))
-    assert peer.events() == []
-    assert_alive(peer)
-
-
-def test_ping_tells_the_round_trip_time():
-    peer = client()
-    data = peer.protocol.submit_ping()
-    peer.protocol.clock(10.0)  # nobody told the time before, so it was asked for
-    peer.frames()
-    peer.protocol.clock(10.25)
-    peer.send(raw_frame(PING, ACK, 0, data))
-    assert peer.events() == [PingAcknowledged(data, 0.25)]
-
-
-# §6.8 GOAWAY.
-
-
-def test_goaway_on_a_stream():
-    peer = server()
-    peer.send(raw_frame(GOAWAY, 0, 1, b"\0" * 8))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_goaway_too_short():
-    peer = server()
-    peer.send(raw_frame(GOAWAY, 0, 0, b"\0" * 7))
-    assert_connection_error(peer, FRAME_SIZE_ERROR)
-
-
-# §6.9 WINDOW_UPDATE.
-
-
-@pytest.mark.parametrize("payload", [b"", b"\0\0\1", b"\0\0\0\0\1"])
-def test_window_update_of_wrong_length(payload):
-    peer = server()
-    peer.send(raw_frame(WINDOW_UPDATE, 0, 0, payload))
-    assert_connection_error(peer, FRAME_SIZE_ERROR)
-
-
-def test_window_update_of_0_on_the_connection():
-    peer = server()
-    peer.send(raw_frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\0"))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_window_update_of_0_on_a_stream():
-    peer = server()
-    peer.send(peer.request(1), raw_frame(WINDOW_UPDATE, 0, 1, b"\0\0\0\0"))
-    assert_stream_error(peer, 1, PROTOCOL_ERROR)
-
-
-def test_window_update_of_an_idle_stream():
-    peer = server()
-    peer.send(WindowUpdateFrame(1, 1))
-    assert_connection_error(peer, PROTOCOL_ERROR)
-
-
-def test_reserved_bit_of_window_update_is_ignored():
-    peer = server()
-    peer.send(raw_frame(WINDOW_UPDATE, 0, 0, b"\x80\0\0\1"))
-    assert peer.protocol.send_window() == 65536
-
-
-def test_connection_window_past_its_maximum():
-    peer = server()
-    peer.send(WindowUpdateFrame(0, 2**31 - 1))
-    assert_connection_error(peer, FLOW_CONTROL_ERROR)
-
-
-def test_stream_window_past_its_maximum():
-    peer = server()
-    peer.send(peer.request(1), WindowUpdateFrame(1, 2**31 - 1))
-    assert_stream_error(peer, 1, FLOW_CONTROL_ERROR)
-
-
-def test_stream_window_past_its_maximum_by_settings():
-    peer = server()
-    peer.send(peer.request(1), WindowUpdateFrame(1, 2**31 - 1 - 65535), SettingsFrame(0, {4: 65536}))
-    assert_connection_error(peer, FLOW_CONTROL_ERROR)
-
-
-def test_stream_window_at_its_maximum():
-    peer = server()
-    peer.send(peer.request(1), WindowUpdateFrame(1, 2**31 - 1 - 65535), WindowUpdateFrame(0, 2**31 - 1 - 65535))
-    assert peer.protocol.send_window(1) == peer.protocol.send_window() == 2**31 - 1
-    assert_alive(peer)
-
-
-def test_more_data_than_the_streams_window():
-    peer = server(limits=Limits(stream_window_octets=1000))
-    peer.send(peer.request(1, POST, end_stream=False), DataFrame(1, b"x" * 1000))
-    assert_alive(peer)
-    peer.send(DataFrame(1, b"x"))
-    assert_stream_error(peer, 1, FLOW_CONTROL_ERROR)
-
-
-def test_padding_counts_against_the_window():
-    peer = server(limits=Limits(stream_window_octets=1000))
-    peer.send(peer.request(1, POST, end_stream=False), data_frame(1, b"x" * 900, pad=100))
-    assert_stream_error(peer, 1, FLOW_CONTROL_ERROR)
-
-
-def test_more_data_than_the_connections_window():
-    limits = Limits(stream_window_octets=70_000, concurrent_streams=1)
-    peer = server(HTTP2Settings(window_growth_octets=0), limits=limits)
-    assert peer.protocol.receive_window() == 70_000
-    peer = server(
-        HTTP2Settings(window_growth_octets=0), limits=Limits(stream_window_octets=60_000, concurrent_streams=1)
-    )
-    frames = [peer.request(1, POST, end_stream=False)]
-    frames += [data_frame(1, b"", pad=255)] * 200  # padding is given back at once
-    peer.send(*frames)
-    assert_alive(peer)
-    peer.protocol._connection.ledger.available = 9
-    peer.send(DataFrame(1, b"x" * 10))
-    assert_connection_error(peer, FLOW_CONTROL_ERROR)
 
 
 # §6.10 CONTINUATION.

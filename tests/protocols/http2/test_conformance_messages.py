@@ -23,9 +23,7 @@ from .raw_peer import (
     resets,
     server,
 )
-
-PROTOCOL_ERROR = 1
-ENHANCE_YOUR_CALM = 11
+from .wire import ENHANCE_YOUR_CALM, PROTOCOL_ERROR
 
 
 def with_length(section, length: int):

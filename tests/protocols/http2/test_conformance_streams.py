@@ -30,12 +30,7 @@ from .raw_peer import (
     server,
     updates,
 )
-
-PROTOCOL_ERROR = 1
-STREAM_CLOSED = 5
-REFUSED_STREAM = 7
-CANCEL = 8
-
+from .wire import CANCEL, PROTOCOL_ERROR, REFUSED_STREAM, STREAM_CLOSED
 
 # §5.1 States. Each function brings stream 1 of a server into a state.
 

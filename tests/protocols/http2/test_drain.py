@@ -29,10 +29,9 @@ from .raw_peer import (
     resets,
     server,
 )
+from .wire import CANCEL, REFUSED_STREAM
 
 HIGHEST = 2**31 - 1
-REFUSED_STREAM = 7
-CANCEL = 8
 
 
 def acknowledge_ping(peer: RawPeer) -> list:
