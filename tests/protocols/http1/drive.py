@@ -22,6 +22,9 @@ class Engine:
 
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD = GET.replace(b"GET", b"HEAD")
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+OLD = b"GET / HTTP/1.0\r\n\r\n"
 OK = [(b":status", b"200")]
 REQUEST = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
 
@@ -72,6 +75,18 @@ def feed(protocol: HTTPOverTCPProtocol, data: bytes) -> list[Event]:
     return events(protocol)
 
 
+def ended(protocol: HTTPOverTCPProtocol) -> list[Event]:
+    """End the peer's side and take the events."""
+    protocol.eof_received()
+    return events(protocol)
+
+
+def at(protocol: HTTPOverTCPProtocol, seconds: float) -> list[Event]:
+    """Let it be some time and take the events."""
+    protocol.clock(seconds)
+    return events(protocol)
+
+
 def received(data: bytes, **limits: Any) -> list[Event]:
     """Return what a fresh server makes of some octets."""
     return feed(server(**limits), data)
@@ -81,6 +96,20 @@ def opened(protocol: HTTP1Server, data: bytes = GET) -> int:
     """Feed a request and return its stream."""
     head = next(event for event in feed(protocol, data) if isinstance(event, HeadersReceived))
     return head.stream_id
+
+
+def length(octets: int) -> tuple[bytes, bytes]:
+    """Return a content-length field."""
+    return (b"content-length", b"%d" % octets)
+
+
+def answer(protocol: HTTP1Server, request: bytes, headers: list[tuple[bytes, bytes]], *bodies: bytes) -> bytes:
+    """Answer a request and return the octets; without ``bodies`` the head ends the stream."""
+    stream_id = opened(protocol, request)
+    protocol.submit_headers(stream_id, headers, end_stream=not bodies)
+    for index, data in enumerate(bodies):
+        protocol.submit_data(stream_id, data, end_stream=index == len(bodies) - 1)
+    return protocol.bytes_to_send()
 
 
 def fetching(protocol: HTTP1Client, method: bytes = b"GET", **pseudo: bytes) -> int:
