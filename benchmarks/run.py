@@ -32,6 +32,7 @@ from _drain import measure_drain
 from _figures import Measurement
 from _gates import Verdict, judge, load_gates
 from _idle import measure_idle
+from _profile import measure_profile
 from _programs import PROGRAMS
 from _requests import measure_requests
 from _servers import choose_cores, end_in_order
@@ -47,6 +48,7 @@ _GATES = _HERE / "gates.toml"
 _VERSIONS = ("1.1", "2", "3")
 _MEASUREMENTS: dict[str, Callable[[Setting], Iterator[Measurement]]] = {
     "requests": measure_requests,
+    "profile": measure_profile,
     "transfers": measure_transfers,
     "idle": measure_idle,
     "crosstalk": measure_crosstalk,
