@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -9,12 +10,15 @@ import trio
 import trio.testing
 from _layers import Layer, Stopwatch, best_of_async
 
-from hface_trio.networking import SocketByteStream
+from hface_trio.networking import SocketByteStream, UDPSocket
 
-__all__ = ["measure_sockets", "measure_trio"]
+__all__ = ["measure_datagrams", "measure_sockets", "measure_trio"]
 
 _COUNT = 5000
 _MESSAGE = bytes(100)
+_DATAGRAM = bytes(1200)
+_BATCH = 16
+"""Datagrams that are sent together."""
 
 
 async def _checkpoint(count: int, watch: Stopwatch) -> None:
@@ -163,3 +167,51 @@ def measure_sockets() -> Iterator[Layer]:
     }
     for name, act in acts.items():
         yield best_of_async("receive and send on a socket", name, _COUNT, act)
+
+
+async def _send_datagrams(count: int, watch: Stopwatch, *, segmentation: bool) -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own,
+    ):
+        for each in (peer, own):
+            each.bind(("127.0.0.1", 0))
+        sender = UDPSocket(own, segmentation=segmentation)
+        batch = [(_DATAGRAM, peer.getsockname())] * _BATCH
+        for _ in range(count // _BATCH):
+            watch.start()
+            sender.send_nowait(batch)
+            watch.stop()
+            for _ in batch:
+                peer.recv(2048)
+        await sender.aclose()
+
+
+async def _receive_datagrams(count: int, watch: Stopwatch) -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own,
+    ):
+        for each in (peer, own):
+            each.bind(("127.0.0.1", 0))
+        receiver = UDPSocket(own)
+        for _ in range(count // _BATCH):
+            for _ in range(_BATCH):
+                peer.sendto(_DATAGRAM, own.getsockname())
+            watch.start()
+            left = _BATCH
+            while left > 0:
+                left -= len(await receiver.receive())
+            watch.stop()
+        await receiver.aclose()
+
+
+def measure_datagrams() -> Iterator[Layer]:
+    """Measure a datagram of 1,200 octets, sixteen of them at a time."""
+    acts: dict[str, Callable[[int, Stopwatch], Awaitable[None]]] = {
+        "send, one call for each": functools.partial(_send_datagrams, segmentation=False),
+        "send, UDP_SEGMENT": functools.partial(_send_datagrams, segmentation=True),
+        "receive": _receive_datagrams,
+    }
+    for name, act in acts.items():
+        yield best_of_async("datagrams, 16 at a time, each", name, _COUNT, act)

@@ -17,7 +17,7 @@ from pathlib import Path
 from _layers import Layer
 from _layers_drivers import measure_drivers
 from _layers_engines import measure_http1, measure_http2, measure_http3
-from _layers_trio import measure_sockets, measure_trio
+from _layers_trio import measure_datagrams, measure_sockets, measure_trio
 
 from hface_trio.testing import throwaway_authority
 
@@ -31,6 +31,7 @@ def _engines(cafile: str, certificate: Certificate) -> Iterator[Layer]:
 GROUPS: dict[str, Callable[[str, Certificate], Iterator[Layer]]] = {
     "trio": lambda _cafile, _certificate: measure_trio(),
     "sockets": lambda _cafile, _certificate: measure_sockets(),
+    "datagrams": lambda _cafile, _certificate: measure_datagrams(),
     "engines": _engines,
     "drivers": measure_drivers,
 }
