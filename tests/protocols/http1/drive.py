@@ -12,6 +12,8 @@ from hface_trio.protocols import HTTPOverTCPProtocol, protocol_registry
 from hface_trio.protocols.http1._client import HTTP1Client
 from hface_trio.protocols.http1._server import HTTP1Server
 
+from ..taken import events_of
+
 ENGINES = ("h11", "httptools")
 
 
@@ -61,30 +63,22 @@ def client(**limits: Any) -> HTTP1Client:
     return protocol
 
 
-def events(protocol: HTTPOverTCPProtocol) -> list[Event]:
-    """Take all events."""
-    taken: list[Event] = []
-    while (event := protocol.next_event()) is not None:
-        taken.append(event)
-    return taken
-
-
 def feed(protocol: HTTPOverTCPProtocol, data: bytes) -> list[Event]:
     """Feed octets in one piece and take the events."""
     protocol.bytes_received(data)
-    return events(protocol)
+    return events_of(protocol)
 
 
 def ended(protocol: HTTPOverTCPProtocol) -> list[Event]:
     """End the peer's side and take the events."""
     protocol.eof_received()
-    return events(protocol)
+    return events_of(protocol)
 
 
 def at(protocol: HTTPOverTCPProtocol, seconds: float) -> list[Event]:
     """Let it be some time and take the events."""
     protocol.clock(seconds)
-    return events(protocol)
+    return events_of(protocol)
 
 
 def received(data: bytes, **limits: Any) -> list[Event]:
@@ -123,18 +117,6 @@ def fetching(protocol: HTTP1Client, method: bytes = b"GET", **pseudo: bytes) -> 
 def body(taken: list[Event]) -> bytes:
     """Join the data of some events."""
     return b"".join(event.data for event in taken if isinstance(event, DataReceived))
-
-
-def joined(taken: list[Event]) -> list[Event]:
-    """Join adjacent data of one stream."""
-    result: list[Event] = []
-    for event in taken:
-        last = result[-1] if result else None
-        if isinstance(event, DataReceived) and isinstance(last, DataReceived) and last.stream_id == event.stream_id:
-            result[-1] = DataReceived(event.stream_id, last.data + event.data, event.end_stream)
-        else:
-            result.append(event)
-    return result
 
 
 def termination(taken: list[Event]) -> ConnectionTerminated | None:

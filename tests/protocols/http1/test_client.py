@@ -18,7 +18,8 @@ from hface_trio.events import (
 from hface_trio.protocols import OutputEnd
 from hface_trio.protocols.http1._client import HTTP1Client
 
-from .drive import REQUEST, body, client, events, feed, fetching, request
+from ..taken import events_of
+from .drive import REQUEST, body, client, feed, fetching, request
 
 NO_BODY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -280,7 +281,7 @@ def test_a_body_without_length_ends_with_the_connection() -> None:
     assert body(feed(protocol, b"HTTP/1.1 200 OK\r\n\r\nhello")) == b"hello"
     assert protocol.has_expired()
     protocol.eof_received()
-    assert events(protocol) == [DataReceived(1, b"", end_stream=True), ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [DataReceived(1, b"", end_stream=True), ConnectionTerminated(0, None)]
 
 
 def test_a_body_without_length_that_is_lost_is_reset() -> None:
@@ -288,7 +289,7 @@ def test_a_body_without_length_that_is_lost_is_reset() -> None:
     fetching(protocol)
     feed(protocol, b"HTTP/1.1 200 OK\r\n\r\nhello")
     protocol.connection_lost()
-    assert events(protocol)[0] == StreamResetReceived(1, 502)
+    assert events_of(protocol)[0] == StreamResetReceived(1, 502)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_a_response_that_is_cut_short_is_reset(octets: bytes, code: int) -> None
     fetching(protocol)
     feed(protocol, octets)
     protocol.eof_received()
-    taken = events(protocol)
+    taken = events_of(protocol)
     assert taken[0] == StreamResetReceived(1, code)
     assert taken[1].error_code == code  # type: ignore[attr-defined]
 
@@ -316,7 +317,7 @@ def test_a_response_that_is_cut_short_is_reset(octets: bytes, code: int) -> None
 def test_the_end_of_an_idle_connection_is_clean() -> None:
     protocol = client()
     protocol.eof_received()
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     assert protocol.has_expired()
     assert not protocol.is_available()
 
@@ -324,7 +325,7 @@ def test_the_end_of_an_idle_connection_is_clean() -> None:
 def test_a_lost_idle_connection_resets_nothing() -> None:
     protocol = client()
     protocol.connection_lost()
-    assert events(protocol) == [ConnectionTerminated(502, "connection lost")]
+    assert events_of(protocol) == [ConnectionTerminated(502, "connection lost")]
 
 
 # Keeping the connection
@@ -381,14 +382,14 @@ def test_a_server_that_leaves_behind_an_early_response_resets_the_stream() -> No
     uploading(protocol)
     feed(protocol, NO_BODY)
     protocol.eof_received()
-    assert events(protocol)[0] == StreamResetReceived(1, 0)
+    assert events_of(protocol)[0] == StreamResetReceived(1, 0)
 
 
 def test_a_server_that_leaves_before_its_response_resets_the_stream() -> None:
     protocol = client()
     uploading(protocol)
     protocol.eof_received()
-    assert events(protocol)[0] == StreamResetReceived(1, 0)
+    assert events_of(protocol)[0] == StreamResetReceived(1, 0)
 
 
 # The application ends it
@@ -401,7 +402,7 @@ def test_a_reset_ends_the_connection() -> None:
     assert protocol.output_end is OutputEnd.OPEN
     protocol.submit_stream_reset(1)
     assert protocol.output_end is OutputEnd.ABORTED
-    assert events(protocol) == [ConnectionTerminated(0, "stream reset")]
+    assert events_of(protocol) == [ConnectionTerminated(0, "stream reset")]
     protocol.submit_stream_reset(1)
     protocol.acknowledge(1, 5)
     with pytest.raises(LocalProtocolError):
@@ -420,7 +421,7 @@ def test_goaway_lets_the_response_come() -> None:
 def test_goaway_ends_an_idle_connection() -> None:
     protocol = client()
     protocol.submit_goaway()
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     assert not protocol.is_available()
 
 
@@ -430,10 +431,10 @@ def test_close_ends_the_connection(busy: bool, end: OutputEnd) -> None:
     if busy:
         fetching(protocol)
     protocol.submit_close(7, "bye")
-    assert events(protocol) == [ConnectionTerminated(7, "bye")]
+    assert events_of(protocol) == [ConnectionTerminated(7, "bye")]
     assert protocol.output_end is end
     protocol.submit_close(8)
-    assert events(protocol) == []
+    assert events_of(protocol) == []
 
 
 def test_a_client_has_no_timers() -> None:

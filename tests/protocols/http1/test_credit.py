@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hface_trio.events import ConnectionTerminated, DataReceived
 from hface_trio.protocols.http1._server import HTTP1Server
 
-from .drive import GET, OK, body, client, events, examples, feed, fetching, opened, post, server
+from ..taken import events_of
+from .drive import GET, OK, body, client, examples, feed, fetching, opened, post, server
 
 
 def upload(octets: int) -> bytes:
@@ -22,9 +23,9 @@ def test_no_more_than_the_window_is_emitted() -> None:
     assert body(feed(protocol, upload(10) + b"0123456789")) == b"0123"
     assert protocol.buffered_octets == 6
     protocol.acknowledge(1, 3)
-    assert events(protocol) == [DataReceived(1, b"456")]
+    assert events_of(protocol) == [DataReceived(1, b"456")]
     protocol.acknowledge(1, 4)
-    assert events(protocol) == [DataReceived(1, b"789", end_stream=True)]
+    assert events_of(protocol) == [DataReceived(1, b"789", end_stream=True)]
 
 
 def test_a_full_window_pauses_reading_and_credit_resumes_it() -> None:
@@ -43,7 +44,7 @@ def test_held_octets_count_against_the_window() -> None:
     protocol = server(stream_window_octets=4)
     feed(protocol, upload(20) + b"01234567")
     protocol.acknowledge(1, 4)
-    assert body(events(protocol)) == b"4567"
+    assert body(events_of(protocol)) == b"4567"
     assert protocol.receive_capacity() == 0
 
 
@@ -127,7 +128,7 @@ def test_what_is_held_when_the_peer_ends_is_still_delivered() -> None:
     for _ in range(3):
         assert not isinstance(taken[-1], ConnectionTerminated)
         protocol.acknowledge(stream_id, 2)
-        taken += events(protocol)
+        taken += events_of(protocol)
     assert body(taken) == b"0123456789"
     assert taken[-2:] == [DataReceived(stream_id, b"", end_stream=True), ConnectionTerminated(0, None)]
 
@@ -167,7 +168,7 @@ def _receive(protocol: HTTP1Server, wire: bytes, sizes: list[int], window: int) 
             assert unacknowledged, "nobody can go on"
             protocol.acknowledge(1, 1)
             unacknowledged -= 1
-        got = body(events(protocol))
+        got = body(events_of(protocol))
         received += got
         unacknowledged += len(got)
         assert unacknowledged <= window

@@ -16,7 +16,7 @@ from hface_trio.protocols.http1._h11 import H11ClientCodec, H11ServerCodec
 from hface_trio.protocols.http1._httptools import HttpToolsClientCodec, HttpToolsServerCodec
 
 from .drive import ENGINES, GET, Engine, examples, post
-from .test_chunking_properties import CUTS, EDITS, REQUESTS, RESPONSES, Client, Server, mutate, run
+from .octets import CUTS, EDITS, REQUESTS, RESPONSES, Client, Server, mutate, run
 
 _SERVER_CODECS: dict[str, type[ServerCodec]] = {"h11": H11ServerCodec, "httptools": HttpToolsServerCodec}
 _CLIENT_CODECS: dict[str, type[ClientCodec]] = {"h11": H11ClientCodec, "httptools": HttpToolsClientCodec}

@@ -18,7 +18,8 @@ from hface_trio.events import (
 )
 from hface_trio.protocols import HTTPOverTCPProtocol
 
-from .drive import body, client, events, examples, request, server
+from ..taken import events_of
+from .drive import body, client, examples, request, server
 
 _TOKEN = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.!#$%&'*+^`|~", min_size=1, max_size=12).map(str.encode)
 _VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20).map(
@@ -105,7 +106,7 @@ class Wire:
         return bool(pending)
 
     def _take(self, side: HTTPOverTCPProtocol) -> None:
-        while taken := events(side):
+        while taken := events_of(side):
             self.taken[side] += taken
             for event in taken:
                 if isinstance(event, DataReceived):

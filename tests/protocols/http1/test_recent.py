@@ -9,7 +9,8 @@ import pytest
 from hface_trio.events import ConnectionTerminated, Event, HeadersReceived
 from hface_trio.protocols.http1 import _recent as recent
 
-from .drive import GET, OK, events, feed, post, received, server, termination
+from ..taken import events_of
+from .drive import GET, OK, feed, post, received, server, termination
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +170,7 @@ def test_pipelined_requests_are_known_too() -> None:
     for stream_id in (1, 3):
         assert [event.stream_id for event in taken if isinstance(event, HeadersReceived)] == [stream_id]
         protocol.submit_headers(stream_id, OK, end_stream=True)
-        taken = events(protocol)
+        taken = events_of(protocol)
 
 
 def test_the_table_has_a_bound() -> None:

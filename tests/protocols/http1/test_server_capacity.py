@@ -7,7 +7,8 @@ import pytest
 from hface_trio.errors import SendCapacityError
 from hface_trio.events import SendCapacityIncreased
 
-from .drive import GET, OK, events, length, opened, post, server
+from ..taken import events_of
+from .drive import GET, OK, length, opened, post, server
 
 
 def test_send_capacity_is_what_may_still_be_queued() -> None:
@@ -31,11 +32,11 @@ def test_taking_the_output_makes_capacity_grow_and_says_so_once() -> None:
     protocol.submit_headers(stream_id, [*OK, length(300_000)])
     protocol.submit_data(stream_id, bytes(protocol.send_capacity(stream_id)))
     protocol.buffers_to_send()
-    assert events(protocol) == [SendCapacityIncreased(stream_id)]
+    assert events_of(protocol) == [SendCapacityIncreased(stream_id)]
     assert protocol.send_capacity(stream_id) == 262_144
     protocol.submit_data(stream_id, b"x")
     protocol.buffers_to_send()
-    assert events(protocol) == []
+    assert events_of(protocol) == []
 
 
 def test_capacity_that_was_not_used_up_grows_without_a_word() -> None:
@@ -43,7 +44,7 @@ def test_capacity_that_was_not_used_up_grows_without_a_word() -> None:
     stream_id = opened(protocol)
     protocol.submit_headers(stream_id, OK)
     protocol.buffers_to_send()
-    assert events(protocol) == []
+    assert events_of(protocol) == []
 
 
 def test_a_stream_that_has_ended_has_no_capacity() -> None:

@@ -8,7 +8,8 @@ from hface_trio.errors import LocalProtocolError
 from hface_trio.events import ConnectionTerminated, HeadersReceived, StreamResetReceived
 from hface_trio.protocols import OutputEnd
 
-from .drive import GET, LAST, OK, OLD, at, body, ended, events, feed, opened, post, server, termination
+from ..taken import events_of
+from .drive import GET, LAST, OK, OLD, at, body, ended, feed, opened, post, server, termination
 
 # The peer ends its side
 
@@ -89,7 +90,7 @@ def test_a_last_request_that_is_answered_in_time_is_answered() -> None:
     ended(protocol)
     protocol.submit_headers(1, OK, end_stream=True)
     assert protocol.bytes_to_send().startswith(b"HTTP/1.1 200 OK")
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     assert protocol.output_end is OutputEnd.CLOSED
 
 
@@ -98,7 +99,7 @@ def test_the_grace_period_covers_what_is_left_of_the_body_in_the_buffer() -> Non
     taken = feed(protocol, post(b"Content-Length: 4", b"Connection: close", body=b"abcd"))
     taken += ended(protocol)
     protocol.acknowledge(1, 2)
-    taken += events(protocol)
+    taken += events_of(protocol)
     assert body(taken) == b"abcd"
     assert termination(taken) is None
 
@@ -110,7 +111,7 @@ def test_pipelined_requests_before_the_end_share_one_grace_period() -> None:
     ended(protocol)
     protocol.clock(0.5)
     protocol.submit_headers(1, OK, end_stream=True)
-    assert [type(event) for event in events(protocol)] == [HeadersReceived]
+    assert [type(event) for event in events_of(protocol)] == [HeadersReceived]
     assert at(protocol, 1)[0] == StreamResetReceived(3, 0)
 
 
@@ -120,9 +121,9 @@ def test_the_last_pipelined_response_ends_the_connection() -> None:
     feed(protocol, keep + keep)
     ended(protocol)
     for stream_id in (1, 3):
-        assert termination(events(protocol)) is None
+        assert termination(events_of(protocol)) is None
         protocol.submit_headers(stream_id, OK, end_stream=True)
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     assert protocol.bytes_to_send().count(b"200 OK") == 2
 
 
@@ -151,7 +152,7 @@ def test_loss_resets_the_stream_and_aborts(octets: bytes) -> None:
     opened(protocol, octets)
     protocol.submit_headers(1, OK)
     protocol.connection_lost()
-    assert events(protocol) == [StreamResetReceived(1, 502), ConnectionTerminated(502, "connection lost")]
+    assert events_of(protocol) == [StreamResetReceived(1, 502), ConnectionTerminated(502, "connection lost")]
     assert protocol.output_end is OutputEnd.ABORTED
     assert protocol.bytes_to_send() == b""
     assert protocol.receive_capacity() == 0
@@ -173,7 +174,7 @@ def test_loss_inside_a_body_that_is_read_behind_the_response_resets_the_stream()
     protocol = server()
     protocol.submit_headers(opened(protocol, post(b"Content-Length: 5")), OK, end_stream=True)
     protocol.connection_lost()
-    assert events(protocol)[0] == StreamResetReceived(1, 502)
+    assert events_of(protocol)[0] == StreamResetReceived(1, 502)
 
 
 def test_loss_behind_the_whole_response_resets_nothing() -> None:
@@ -181,14 +182,14 @@ def test_loss_behind_the_whole_response_resets_nothing() -> None:
     protocol.submit_headers(opened(protocol, post(b"Content-Length: 5")), OK, end_stream=True)
     protocol.discard_input(1)
     protocol.connection_lost()
-    assert events(protocol) == [ConnectionTerminated(502, "connection lost")]
+    assert events_of(protocol) == [ConnectionTerminated(502, "connection lost")]
 
 
 def test_loss_behind_the_end_drops_what_was_not_sent() -> None:
     protocol = server()
     protocol.submit_headers(opened(protocol, LAST), OK, end_stream=True)
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     protocol.connection_lost()
-    assert events(protocol) == []
+    assert events_of(protocol) == []
     assert protocol.output_end is OutputEnd.ABORTED
     assert protocol.bytes_to_send() == b""

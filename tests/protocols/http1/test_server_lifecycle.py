@@ -7,7 +7,8 @@ import pytest
 from hface_trio.events import ConnectionTerminated, DataReceived, HeadersReceived, StreamResetReceived
 from hface_trio.protocols import OutputEnd
 
-from .drive import GET, OK, OLD, body, events, feed, opened, post, server
+from ..taken import events_of
+from .drive import GET, OK, OLD, body, feed, opened, post, server
 
 
 @pytest.mark.parametrize("code", [400, 408, 500, 503, 599])
@@ -18,7 +19,7 @@ def test_a_reset_before_the_response_is_answered_with_its_status(code: int) -> N
     assert octets.startswith(b"HTTP/1.1 %d " % code)
     assert b"connection: close" in octets
     assert protocol.output_end is OutputEnd.CLOSED
-    assert events(protocol) == [ConnectionTerminated(code, "stream reset")]
+    assert events_of(protocol) == [ConnectionTerminated(code, "stream reset")]
 
 
 @pytest.mark.parametrize("code", [0, 200, 399, 600])
@@ -66,7 +67,7 @@ def test_a_body_that_is_dropped_early_is_still_read_until_the_response_is_comple
 def test_goaway_ends_an_idle_connection_at_once() -> None:
     protocol = server()
     protocol.submit_goaway()
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     assert protocol.output_end is OutputEnd.CLOSED
     assert protocol.has_expired()
 
@@ -75,7 +76,7 @@ def test_goaway_tells_the_client_with_the_response_under_way() -> None:
     protocol = server()
     opened(protocol)
     protocol.submit_goaway()
-    assert events(protocol) == []
+    assert events_of(protocol) == []
     protocol.submit_headers(1, OK, end_stream=True)
     assert b"onnection: close" in protocol.bytes_to_send()
     assert protocol.output_end is OutputEnd.CLOSED
@@ -87,7 +88,7 @@ def test_goaway_behind_the_response_head_ends_the_connection_behind_the_response
     protocol.submit_goaway()
     assert protocol.output_end is OutputEnd.OPEN
     protocol.submit_data(1, b"", end_stream=True)
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     assert protocol.output_end is OutputEnd.CLOSED
 
 
@@ -103,7 +104,7 @@ def test_goaway_lets_a_request_that_has_begun_be_answered() -> None:
 def test_close_ends_an_idle_connection() -> None:
     protocol = server()
     protocol.submit_close(0, "bye")
-    assert events(protocol) == [ConnectionTerminated(0, "bye")]
+    assert events_of(protocol) == [ConnectionTerminated(0, "bye")]
     assert protocol.output_end is OutputEnd.CLOSED
 
 
@@ -112,7 +113,7 @@ def test_close_before_the_response_answers_with_a_status() -> None:
     opened(protocol)
     protocol.submit_close(503, "too much")
     assert protocol.bytes_to_send().startswith(b"HTTP/1.1 503 ")
-    assert events(protocol) == [ConnectionTerminated(503, "too much")]
+    assert events_of(protocol) == [ConnectionTerminated(503, "too much")]
 
 
 def test_close_inside_the_response_aborts() -> None:
@@ -134,7 +135,7 @@ def test_what_came_before_the_end_is_told_before_it() -> None:
     protocol = server()
     protocol.bytes_received(post(b"Content-Length: 5", body=b"ab"))
     protocol.connection_lost()
-    taken = events(protocol)
+    taken = events_of(protocol)
     assert [type(event) for event in taken] == [
         HeadersReceived,
         DataReceived,

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hface_trio.events import (
-    ConnectionTerminated,
-    DataReceived,
-    HeadersReceived,
-    StreamResetSent,
-    TrailersReceived,
-)
+from hface_trio.events import ConnectionTerminated, DataReceived, HeadersReceived, StreamResetSent, TrailersReceived
 from hface_trio.protocols import OutputEnd
 
-from .drive import GET, OK, events, feed, joined, opened, post, received, server, termination
+from ..taken import events_of, joined
+from .drive import GET, OK, feed, opened, post, received, server, termination
 
 
 def head(octets: bytes, *, secure: bool = False) -> HeadersReceived:
@@ -392,16 +387,16 @@ def test_the_next_request_waits_until_the_response_is_complete() -> None:
     protocol = server()
     assert len(feed(protocol, GET + GET)) == 1
     protocol.submit_headers(1, OK)
-    assert events(protocol) == []
+    assert events_of(protocol) == []
     protocol.submit_data(1, b"x", end_stream=True)
-    assert [type(event) for event in events(protocol)] == [HeadersReceived]
+    assert [type(event) for event in events_of(protocol)] == [HeadersReceived]
 
 
 def test_what_is_wrong_with_the_next_request_waits_too() -> None:
     protocol = server()
     assert len(feed(protocol, GET + b"bad\r\n")) == 1
     protocol.submit_headers(1, OK, end_stream=True)
-    assert termination(events(protocol)) == ConnectionTerminated(400, "malformed start line")
+    assert termination(events_of(protocol)) == ConnectionTerminated(400, "malformed start line")
     answers = protocol.bytes_to_send()
     assert answers.index(b"HTTP/1.1 200 OK") < answers.index(b"HTTP/1.1 400 Bad Request")
 
@@ -410,7 +405,7 @@ def test_half_a_pipelined_request_is_completed_later() -> None:
     protocol = server()
     feed(protocol, GET + GET[:9])
     protocol.submit_headers(1, OK, end_stream=True)
-    assert events(protocol) == []
+    assert events_of(protocol) == []
     assert [type(event) for event in feed(protocol, GET[9:])] == [HeadersReceived]
 
 
@@ -418,4 +413,4 @@ def test_nothing_is_parsed_behind_a_last_request() -> None:
     protocol = server()
     feed(protocol, get(b"Host: a", b"Connection: close") + GET)
     protocol.submit_headers(1, OK, end_stream=True)
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]

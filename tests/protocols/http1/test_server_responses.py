@@ -9,7 +9,8 @@ import pytest
 from hface_trio.events import HeadersReceived
 from hface_trio.protocols import OutputEnd
 
-from .drive import GET, HEAD, OK, OLD, answer, events, length, opened, server
+from ..taken import events_of
+from .drive import GET, HEAD, OK, OLD, answer, length, opened, server
 
 OLD_KEEP_ALIVE = b"GET / HTTP/1.0\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n"
 
@@ -174,5 +175,5 @@ def test_an_unknown_status_has_the_phrase_of_its_class(status: int, phrase: byte
 def test_a_request_while_the_response_waits_is_answered_behind_it() -> None:
     protocol = server()
     answer(protocol, GET + GET, OK)
-    second = [event for event in events(protocol) if isinstance(event, HeadersReceived)]
+    second = [event for event in events_of(protocol) if isinstance(event, HeadersReceived)]
     assert [event.stream_id for event in second] == [3]

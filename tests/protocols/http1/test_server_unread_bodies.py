@@ -7,7 +7,8 @@ import pytest
 from hface_trio.events import ConnectionTerminated, DataReceived, HeadersReceived
 from hface_trio.protocols import OutputEnd
 
-from .drive import GET, OK, events, feed, opened, post, server
+from ..taken import events_of
+from .drive import GET, OK, feed, opened, post, server
 
 
 @pytest.mark.parametrize("options", [(), (b"Connection: close",)])
@@ -50,7 +51,7 @@ def test_a_long_rest_of_a_body_ends_the_connection_at_once() -> None:
     protocol = server(drain_octets=10)
     protocol.submit_headers(opened(protocol, post(b"Content-Length: 11")), OK, end_stream=True)
     protocol.discard_input(1)
-    assert events(protocol) == [ConnectionTerminated(0, "request body not read")]
+    assert events_of(protocol) == [ConnectionTerminated(0, "request body not read")]
     assert protocol.output_end is OutputEnd.CLOSED
     assert protocol.bytes_to_send().startswith(b"HTTP/1.1 200 OK")
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import pytest
 
 from hface_trio.errors import LocalProtocolError
-from hface_trio.events import (
-    ConnectionTerminated,
-    DataReceived,
-    HeadersReceived,
-    StreamResetReceived,
-    StreamResetSent,
-)
+from hface_trio.events import ConnectionTerminated, DataReceived, HeadersReceived, StreamResetReceived, StreamResetSent
 from hface_trio.protocols import OutputEnd
 from hface_trio.protocols.http1._client import HTTP1Client
 from hface_trio.protocols.http1._server import HTTP1Server
 
-from .drive import GET, OK, REQUEST, client, events, feed, opened, post, request, server
+from ..taken import events_of
+from .drive import GET, OK, REQUEST, client, feed, opened, post, request, server
 
 CONNECT = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"
 UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h\r\n\r\n"
@@ -72,7 +67,7 @@ def test_octets_behind_the_request_are_the_tunnel_s_first(octets: bytes) -> None
     protocol = server()
     assert len(feed(protocol, octets + b"GET / HT")) == 1
     protocol.submit_headers(1, OK if octets is CONNECT else SWITCHING)
-    assert events(protocol) == [DataReceived(1, b"GET / HT")]
+    assert events_of(protocol) == [DataReceived(1, b"GET / HT")]
     assert feed(protocol, b"\0\r\n") == [DataReceived(1, b"\0\r\n")]
 
 
@@ -89,7 +84,7 @@ def test_a_tunnel_that_is_refused_keeps_the_connection() -> None:
     assert len(feed(protocol, CONNECT + GET)) == 1
     protocol.submit_headers(1, [(b":status", b"403")], end_stream=True)
     assert b"content-length: 0" in protocol.bytes_to_send()
-    assert [type(event) for event in events(protocol)] == [HeadersReceived]
+    assert [type(event) for event in events_of(protocol)] == [HeadersReceived]
 
 
 def test_an_upgrade_that_is_ignored_keeps_the_connection() -> None:
@@ -113,7 +108,7 @@ def test_a_tunnel_has_a_window() -> None:
     assert feed(protocol, b"012345") == [DataReceived(1, b"0123")]
     assert protocol.receive_capacity() == 0
     protocol.acknowledge(1, 4)
-    assert events(protocol) == [DataReceived(1, b"45")]
+    assert events_of(protocol) == [DataReceived(1, b"45")]
     assert protocol.receive_capacity() == 2
 
 
@@ -125,11 +120,11 @@ def test_a_tunnel_has_no_trailers() -> None:
 def test_the_peer_s_end_ends_one_direction() -> None:
     protocol = accepted(CONNECT)
     protocol.eof_received()
-    assert events(protocol) == [DataReceived(1, b"", end_stream=True)]
+    assert events_of(protocol) == [DataReceived(1, b"", end_stream=True)]
     protocol.submit_data(1, b"more")
     assert protocol.output_end is OutputEnd.OPEN
     protocol.submit_data(1, b"", end_stream=True)
-    assert events(protocol) == [ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
     assert protocol.output_end is OutputEnd.CLOSED
     assert protocol.bytes_to_send() == b"more"
 
@@ -142,7 +137,7 @@ def test_our_end_ends_the_other() -> None:
         protocol.submit_data(1, b"x")
     assert feed(protocol, b"more") == [DataReceived(1, b"more")]
     protocol.eof_received()
-    assert events(protocol) == [DataReceived(1, b"", end_stream=True), ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [DataReceived(1, b"", end_stream=True), ConnectionTerminated(0, None)]
     assert protocol.output_end is OutputEnd.CLOSED
 
 
@@ -150,9 +145,9 @@ def test_the_end_comes_behind_what_waits_for_credit() -> None:
     protocol = accepted(CONNECT, stream_window_octets=2)
     assert feed(protocol, b"0123") == [DataReceived(1, b"01")]
     protocol.eof_received()
-    assert events(protocol) == []
+    assert events_of(protocol) == []
     protocol.acknowledge(1, 2)
-    assert events(protocol) == [DataReceived(1, b"23"), DataReceived(1, b"", end_stream=True)]
+    assert events_of(protocol) == [DataReceived(1, b"23"), DataReceived(1, b"", end_stream=True)]
 
 
 def test_a_tunnel_can_be_opened_in_the_grace_period() -> None:
@@ -161,7 +156,7 @@ def test_a_tunnel_can_be_opened_in_the_grace_period() -> None:
     assert len(feed(protocol, octets + b"early")) == 1
     protocol.eof_received()
     protocol.submit_headers(1, SWITCHING)
-    assert events(protocol) == [DataReceived(1, b"early"), DataReceived(1, b"", end_stream=True)]
+    assert events_of(protocol) == [DataReceived(1, b"early"), DataReceived(1, b"", end_stream=True)]
     assert protocol.get_timer() is None
 
 
@@ -187,7 +182,7 @@ def test_a_lost_tunnel_is_reset(half_closed: bool) -> None:
     if half_closed:
         protocol.submit_data(1, b"", end_stream=True)
     protocol.connection_lost()
-    assert events(protocol)[0] == StreamResetReceived(1, 502)
+    assert events_of(protocol)[0] == StreamResetReceived(1, 502)
 
 
 def test_a_tunnel_that_nobody_reads_ends_with_our_end() -> None:
@@ -264,12 +259,12 @@ def test_a_refused_connect_is_an_ordinary_response() -> None:
 
 def test_both_ends_of_a_client_s_tunnel() -> None:
     protocol = connected(b"x")
-    events(protocol)
+    events_of(protocol)
     protocol.submit_data(1, b"", end_stream=True)
     assert protocol.output_end is OutputEnd.HALF_CLOSED
     assert feed(protocol, b"y") == [DataReceived(1, b"y")]
     protocol.eof_received()
-    assert events(protocol) == [DataReceived(1, b"", end_stream=True), ConnectionTerminated(0, None)]
+    assert events_of(protocol) == [DataReceived(1, b"", end_stream=True), ConnectionTerminated(0, None)]
     assert protocol.output_end is OutputEnd.CLOSED
 
 

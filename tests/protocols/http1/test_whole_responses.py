@@ -9,7 +9,8 @@ from hface_trio.events import HeadersReceived
 from hface_trio.models import HeadersType
 from hface_trio.protocols.http1._server import HTTP1Server
 
-from .drive import GET, events, feed, post, server
+from ..taken import events_of
+from .drive import GET, feed, post, server
 
 PLAIN = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=b"), (b"x", b"")]
 REQUESTS = {
@@ -48,7 +49,7 @@ def in_parts(protocol: HTTP1Server, stream_id: int, status: int, fields: Headers
 
 
 def outcome(protocol: HTTP1Server) -> tuple[object, ...]:
-    taken = events(protocol)
+    taken = events_of(protocol)
     octets = protocol.bytes_to_send()
     return taken, octets, protocol.output_end, protocol.idle, protocol.receive_capacity(), protocol.get_timer()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from hpack import Decoder, Encoder
 from hyperframe.frame import (
@@ -21,6 +22,8 @@ from hface_trio.events import ConnectionTerminated, DataReceived, Event
 from hface_trio.limits import Limits, Timeouts
 from hface_trio.protocols._interfaces import OutputEnd
 from hface_trio.protocols.http2 import PREFACE, H2ClientProtocol, H2ServerProtocol, HTTP2Settings
+
+from ..taken import events_of
 
 REQUEST = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"example.test"), (b":path", b"/")]
 POST = [(b":method", b"POST"), *REQUEST[1:]]
@@ -96,37 +99,30 @@ class RawPeer:
         return frames
 
     def events(self) -> list[Event]:
-        events = []
-        while (event := self.protocol.next_event()) is not None:
-            events.append(event)
-        return events
+        return events_of(self.protocol)
 
 
-def server(
-    settings: HTTP2Settings | None = None,
-    *,
-    limits: Limits | None = None,
-    timeouts: Timeouts | None = None,
-    peer_settings: dict[int, int] | None = None,
-    start: bool = True,
-) -> RawPeer:
+def server(settings: HTTP2Settings | None = None, **arguments: Any) -> RawPeer:
     """A server, with a raw client."""
-    peer = RawPeer(H2ServerProtocol(secure=True, limits=limits, timeouts=timeouts, settings=settings), PREFACE)
-    if start:
-        peer.start(peer_settings)
-    return peer
+    return _peer(H2ServerProtocol, PREFACE, settings, **arguments)
 
 
-def client(
-    settings: HTTP2Settings | None = None,
+def client(settings: HTTP2Settings | None = None, **arguments: Any) -> RawPeer:
+    """A client, with a raw server."""
+    return _peer(H2ClientProtocol, b"", settings, **arguments)
+
+
+def _peer(
+    protocol: type[H2ServerProtocol | H2ClientProtocol],
+    preface: bytes,
+    settings: HTTP2Settings | None,
     *,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     peer_settings: dict[int, int] | None = None,
     start: bool = True,
 ) -> RawPeer:
-    """A client, with a raw server."""
-    peer = RawPeer(H2ClientProtocol(secure=True, limits=limits, timeouts=timeouts, settings=settings), b"")
+    peer = RawPeer(protocol(secure=True, limits=limits, timeouts=timeouts, settings=settings), preface)
     if start:
         peer.start(peer_settings)
     return peer

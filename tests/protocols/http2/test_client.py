@@ -26,7 +26,7 @@ from hface_trio.events import (
 from hface_trio.limits import Limits
 from hface_trio.protocols.http2 import HTTP2Settings, StreamDependency
 
-from ..test_fields import BAD_REQUESTS, EXTENDED
+from ..sections import BAD_REQUESTS, EXTENDED
 from .raw_peer import (
     POST,
     REQUEST,

@@ -9,7 +9,7 @@ from hface_trio.events import DataReceived, HeadersReceived, InformationalReceiv
 from hface_trio.limits import Limits
 from hface_trio.protocols.http2 import HTTP2Settings
 
-from ..test_fields import BAD_REQUESTS, BAD_RESPONSES, BAD_TRAILERS, EXTENDED
+from ..sections import BAD_REQUESTS, BAD_RESPONSES, BAD_TRAILERS, EXTENDED
 from .raw_peer import (
     POST,
     REQUEST,

@@ -17,18 +17,7 @@ from hface_trio.events import (
 from hface_trio.protocols._interfaces import OutputEnd
 from hface_trio.protocols.http2 import HTTP2Settings
 
-from .raw_peer import (
-    POST,
-    REQUEST,
-    RESPONSE,
-    RawPeer,
-    assert_alive,
-    client,
-    goaways,
-    open_request,
-    resets,
-    server,
-)
+from .raw_peer import POST, REQUEST, RESPONSE, RawPeer, assert_alive, client, goaways, open_request, resets, server
 from .wire import CANCEL, REFUSED_STREAM
 
 HIGHEST = 2**31 - 1

@@ -23,6 +23,7 @@ from hface_trio.limits import Limits
 from hface_trio.protocols._interfaces import OutputEnd
 from hface_trio.protocols.http2 import H2ClientProtocol, H2ServerProtocol, HTTP2Settings
 
+from ..taken import joined
 from .raw_peer import POST, REQUEST, RESPONSE, RawPeer, client, open_request, raw_frame, server
 
 LIMITS = Limits(concurrent_streams=4, stream_window_octets=2000, header_section_octets=2000, header_fields=20)
@@ -87,18 +88,6 @@ wild_actions = st.one_of(
     st.builds(lambda i, d: lambda _p: ContinuationFrame(i or 1, d).serialize(), stream_ids, st.binary(max_size=9)),
     st.builds(lambda data: lambda _p: data, st.binary(max_size=40)),
 )
-
-
-def joined(events: list[Event]) -> list[Event]:
-    """Adjacent data of a stream as one event."""
-    result: list[Event] = []
-    for event in events:
-        last = result[-1] if result else None
-        if isinstance(event, DataReceived) and isinstance(last, DataReceived) and event.stream_id == last.stream_id:
-            result[-1] = DataReceived(last.stream_id, last.data + event.data, event.end_stream)
-        else:
-            result.append(event)
-    return result
 
 
 @settings(max_examples=150, deadline=None)

@@ -24,7 +24,8 @@ from hface_trio.protocols.http2 import (
     Priority,
 )
 
-from ..test_fields import BAD_RESPONSES, BAD_TRAILERS
+from ..sections import BAD_RESPONSES, BAD_TRAILERS
+from ..taken import events_of
 from .raw_peer import (
     POST,
     REQUEST,
@@ -359,10 +360,7 @@ def test_upgrade_with_both_sides_of_ours():
     ours.submit_data(1, b"upgraded", True)
     peer.bytes_received(ours.bytes_to_send())
     ours.bytes_received(peer.bytes_to_send())
-    events = []
-    while (event := peer.next_event()) is not None:
-        events.append(event)
-    assert events[-2:] == [HeadersReceived(1, RESPONSE, False), DataReceived(1, b"upgraded", True)]
+    assert events_of(peer)[-2:] == [HeadersReceived(1, RESPONSE, False), DataReceived(1, b"upgraded", True)]
     assert peer.open_streams == ours.open_streams == 0
     assert peer.get_available_stream_id() == 3
     peer.submit_headers(3, REQUEST, True)

@@ -6,7 +6,8 @@ from hface_trio.events import HeadersReceived
 from hface_trio.limits import Limits, Timeouts
 from hface_trio.protocols.http3 import HTTP3Settings
 
-from ..quic.network import Network, events_of
+from ..quic.network import Network
+from ..taken import events_of
 from .raw_peer import REQUEST, RESPONSE, client_protocol, server_protocol
 
 

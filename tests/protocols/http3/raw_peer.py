@@ -20,7 +20,8 @@ from hface_trio.protocols.http3 import (
 )
 from hface_trio.protocols.http3._frames import pack_frame, pack_varint, read_varint
 
-from ..quic.network import ALPN, CLIENT_ADDRESS, SERVER_ADDRESS, Network, authority, client_tls, events_of, server_tls
+from ..quic.network import ALPN, CLIENT_ADDRESS, SERVER_ADDRESS, Network, authority, client_tls, server_tls
+from ..taken import events_of
 
 REQUEST = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"localhost"), (b":path", b"/")]
 POST = [(b":method", b"POST"), *REQUEST[1:]]

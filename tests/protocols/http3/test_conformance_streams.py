@@ -17,7 +17,7 @@ from hface_trio.limits import Limits
 from hface_trio.protocols import OutputEnd
 from hface_trio.protocols.http3 import HTTP3ErrorCode as Code
 
-from ..quic.network import events_of
+from ..taken import events_of
 from .pair import answer, ask, asked, connected
 from .raw_peer import POST, REQUEST, RESPONSE, client, data, headers, open_request, server
 

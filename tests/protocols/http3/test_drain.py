@@ -11,7 +11,8 @@ from hface_trio.protocols import OutputEnd
 from hface_trio.protocols.http3 import HTTP3ErrorCode as Code
 from hface_trio.protocols.http3 import HTTP3Settings
 
-from ..quic.network import CLIENT_ADDRESS, SERVER_ADDRESS, events_of
+from ..quic.network import CLIENT_ADDRESS, SERVER_ADDRESS
+from ..taken import events_of
 from .pair import answer, ask, asked, connected
 from .raw_peer import POST, RESPONSE, client, headers, open_request, server
 

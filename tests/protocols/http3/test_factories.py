@@ -21,7 +21,8 @@ from hface_trio.protocols.http3 import (
 )
 from hface_trio.protocols.quic import QUICSettings, RandomConnectionIdSource
 
-from ..quic.network import SERVER_ADDRESS, Network, client_tls, events_of, server_tls
+from ..quic.network import SERVER_ADDRESS, Network, client_tls, server_tls
+from ..taken import events_of
 from .pair import ask, connected
 from .raw_peer import POST, REQUEST, RESPONSE
 

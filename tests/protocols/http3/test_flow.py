@@ -20,7 +20,7 @@ from hface_trio.protocols.http3 import HTTP3Settings
 from hface_trio.protocols.http3._frames import pack_frame, pack_varint
 from hface_trio.protocols.quic import QUICSettings
 
-from ..quic.network import events_of
+from ..taken import events_of
 from .pair import answer, ask, asked, connected
 from .raw_peer import POST, REQUEST, RESPONSE, client, data, headers, server
 

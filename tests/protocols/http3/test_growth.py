@@ -7,7 +7,8 @@ import sys
 
 from hface_trio.events import DataReceived, HeadersReceived
 
-from ..quic.network import CLIENT_ADDRESS, SERVER_ADDRESS, Network, events_of
+from ..quic.network import CLIENT_ADDRESS, SERVER_ADDRESS, Network
+from ..taken import events_of
 from .pair import connected
 from .raw_peer import REQUEST, RESPONSE
 

@@ -7,16 +7,10 @@ import random
 
 import pytest
 
-from hface_trio.events import (
-    ConnectionTerminated,
-    DataReceived,
-    HeadersReceived,
-    StreamResetReceived,
-    TrailersReceived,
-)
+from hface_trio.events import ConnectionTerminated, DataReceived, HeadersReceived, StreamResetReceived, TrailersReceived
 from hface_trio.protocols.http3 import HTTP3ErrorCode as Code
 
-from ..quic.network import events_of
+from ..taken import events_of
 from .pair import connected
 from .raw_peer import POST, REQUEST, RESPONSE
 

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
-from ..quic.network import events_of
+from ..taken import events_of
 from .pair import answer, ask, connected
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """What refers to itself stays where it is."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("side", ["server", "client"])

@@ -20,6 +20,8 @@ from hface_trio.protocols.quic import (
 )
 from hface_trio.testing import Authority
 
+from ..taken import events_of
+
 CLIENT_ADDRESS = ("192.0.2.1", 50000)
 SERVER_ADDRESS = ("192.0.2.2", 443)
 ALPN = ("h3",)
@@ -138,13 +140,6 @@ class Network:
             endpoint.clock(self.now)
         self.flush()
         assert until is None or until(), "it never came"
-
-
-def events_of(endpoint) -> list:
-    events = []
-    while (event := endpoint.next_event()) is not None:
-        events.append(event)
-    return events
 
 
 def data_of(endpoint, stream_id: int) -> bytes:

@@ -19,7 +19,8 @@ from hface_trio.protocols.quic._compat_aioquic._limits import _GrantedLimit, _St
 from hface_trio.protocols.quic._compat_aioquic._packets import PacketWriter
 from hface_trio.protocols.quic._compat_aioquic._sending import MillisecondPacer
 
-from .network import client_connection, connected, events_of, server_connection
+from ..taken import events_of
+from .network import client_connection, connected, server_connection
 
 ATTRIBUTES = [
     "_ack_delay",

@@ -8,7 +8,8 @@ from hface_trio.errors import ConfigurationError, LocalProtocolError
 from hface_trio.events import PingAcknowledged
 from hface_trio.protocols.quic import QUICSettings, TransportDatagramReceived
 
-from .network import BOTH_WAYS, connected, data_of, events_of
+from ..taken import events_of
+from .network import BOTH_WAYS, connected, data_of
 
 # Datagrams, pings, keys.
 

@@ -8,7 +8,8 @@ from hface_trio.errors import LocalProtocolError
 from hface_trio.events import ConnectionTerminated
 from hface_trio.protocols.quic import QUICErrorCode, QUICSettings
 
-from .network import BOTH_WAYS, SERVER_ADDRESS, client_connection, connected, events_of, server_connection
+from ..taken import events_of
+from .network import BOTH_WAYS, SERVER_ADDRESS, client_connection, connected, server_connection
 
 
 def test_an_application_close_carries_code_and_message():

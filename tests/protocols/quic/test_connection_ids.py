@@ -8,6 +8,7 @@ from hface_trio.errors import ConfigurationError
 from hface_trio.events import ConnectionTerminated
 from hface_trio.protocols.quic import ConnectionIdSource, IssuedConnectionId, RandomConnectionIdSource
 
+from ..taken import events_of
 from .network import (
     BOTH_WAYS,
     CLIENT_ADDRESS,
@@ -16,7 +17,6 @@ from .network import (
     client_connection,
     connected,
     data_of,
-    events_of,
     server_connection,
     shake_hands,
 )

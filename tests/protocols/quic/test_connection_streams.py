@@ -8,7 +8,8 @@ from hface_trio.errors import LocalProtocolError, SendCapacityError
 from hface_trio.events import DataReceived, SendCapacityIncreased, StopSendingReceived, StreamResetReceived
 from hface_trio.protocols.quic import QUICSettings, StreamsAllowed, is_client_initiated, is_unidirectional
 
-from .network import BOTH_WAYS, connected, data_of, events_of
+from ..taken import events_of
+from .network import BOTH_WAYS, connected, data_of
 
 # Streams of four kinds.
 

@@ -12,6 +12,7 @@ from hface_trio.models import ClientTLSConfig, ServerTLSConfig
 from hface_trio.protocols.quic import HandshakeCompleted, QUICErrorCode, QUICSettings
 from hface_trio.protocols.quic._tickets import SessionTicketStore
 
+from ..taken import events_of
 from .network import (
     SERVER_ADDRESS,
     Network,
@@ -19,7 +20,6 @@ from .network import (
     client_connection,
     client_tls,
     data_of,
-    events_of,
     server_connection,
     server_tls,
     shake_hands,

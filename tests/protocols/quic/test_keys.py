@@ -11,7 +11,8 @@ from aioquic.tls import Epoch
 
 from hface_trio.events import DataReceived
 
-from .network import Network, connected, events_of
+from ..taken import events_of
+from .network import Network, connected
 
 
 def phase(endpoint) -> int:

@@ -5,27 +5,17 @@ from __future__ import annotations
 import gc
 import tracemalloc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from hface_trio.protocols.quic import QUICSettings
 
-from .network import CLIENT_ADDRESS, SERVER_ADDRESS, Network, client_connection, connected, events_of, server_connection
+from ..taken import events_of
+from .network import CLIENT_ADDRESS, SERVER_ADDRESS, Network, client_connection, connected, server_connection
 
 KIB = 1024
 CONNECTIONS = 10
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """What refers to itself stays where it is."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def used() -> Network:

@@ -10,8 +10,9 @@ from aioquic.tls import Epoch
 
 from hface_trio.protocols.quic import QUICSettings
 
+from ..taken import events_of
 from . import network
-from .network import Network, connected, events_of
+from .network import Network, connected
 
 ELSEWHERE = ("192.0.2.1", 50001)
 FAR_AWAY = ("198.51.100.7", 4000)

@@ -9,7 +9,8 @@ import pytest
 from hface_trio.events import DataReceived
 from hface_trio.protocols.quic import QUICConnection, QUICSettings
 
-from .network import Network, connected, events_of
+from ..taken import events_of
+from .network import Network, connected
 
 SETTINGS = QUICSettings(bidirectional_streams=8, unidirectional_streams=4)
 

@@ -12,7 +12,8 @@ from hface_trio.events import DataReceived
 from hface_trio.protocols.quic._compat_aioquic import QuicMachine
 from hface_trio.protocols.quic._compat_aioquic._receiving import ReceivingConnection
 
-from .network import CLIENT_ADDRESS, Network, connected, events_of
+from ..taken import events_of
+from .network import CLIENT_ADDRESS, Network, connected
 
 
 @pytest.fixture

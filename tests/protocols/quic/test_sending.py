@@ -13,7 +13,8 @@ from aioquic.tls import CipherSuite, Epoch
 from hface_trio.events import DataReceived
 from hface_trio.protocols.quic import QUICConnection, QUICSettings
 
-from .network import Network, connected, events_of
+from ..taken import events_of
+from .network import Network, connected
 
 DATAGRAM = QUICSettings().max_datagram_octets
 WIDE = QUICSettings(

@@ -14,7 +14,8 @@ from hface_trio.protocols.quic import QUICSettings
 from hface_trio.protocols.quic._compat_aioquic import _traces
 from hface_trio.protocols.quic._compat_aioquic._traces import Trace, TraceLogger
 
-from .network import SERVER_ADDRESS, Network, client_connection, events_of, server_connection
+from ..taken import events_of
+from .network import SERVER_ADDRESS, Network, client_connection, server_connection
 
 
 def traced(directory: Path) -> tuple[QUICSettings, QUICSettings]:
