@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from hface_trio.testing import Authority, throwaway_authority
 
 from .engines import sitecustomize
 
@@ -29,3 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[sitecustomize.VARIABLE] = engine
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))
         sitecustomize.substitute()
+
+
+@pytest.fixture(scope="session")
+def authority() -> Iterator[Authority]:
+    with throwaway_authority() as authority:
+        yield authority

@@ -14,19 +14,15 @@ import pytest
 
 from hface_trio.testing import throwaway_authority
 
-from .cli.processes import CLI, ENVIRONMENT, SECONDS, Finished, Running, running
+from .cli.processes import CLI, ENVIRONMENT, SECONDS, Finished, Running, interruptible, running
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def interruptible() -> Iterator[None]:
-    """Let processes be interrupted even where the tests themselves run in the background, which ignores SIGINT."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def interrupts() -> Iterator[None]:
+    with interruptible():
+        yield
 
 
 def example(name: str, *arguments: str) -> Finished:

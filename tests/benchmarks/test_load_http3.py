@@ -9,13 +9,7 @@ from _load_http3 import HTTP3Job, HTTP3Load, HTTP3Report
 from _servers import ServerProcess, running_server
 from soak import ALLOWED_OBJECTS, ALLOWED_OCTETS, Memory, judge
 
-from hface_trio.testing import Authority, throwaway_authority
-
-
-@pytest.fixture(scope="module")
-def authority() -> Iterator[Authority]:
-    with throwaway_authority() as authority:
-        yield authority
+from hface_trio.testing import Authority
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hface_trio.cli import main
-from hface_trio.testing import Authority, throwaway_authority
+from hface_trio.testing import Authority
 
-from .processes import Finished, running_cli
+from .processes import Finished, interruptible, running_cli
 
 
 @pytest.fixture(scope="package", autouse=True)
-def interruptible() -> Iterator[None]:
-    """Let processes be interrupted even where the tests themselves run in the background, which ignores SIGINT."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="package")
-def authority() -> Iterator[Authority]:
-    with throwaway_authority() as authority:
-        yield authority
+def interrupts() -> Iterator[None]:
+    with interruptible():
+        yield
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,18 @@ ENVIRONMENT = {
     for name, value in os.environ.items()
     if name not in _CHANGES_BEHAVIOUR and (name == "PYTHONPATH" or not name.startswith("PYTHON"))
 }
+
+
+@contextlib.contextmanager
+def interruptible() -> Generator[None]:
+    """Let processes be interrupted even where the tests themselves run in the background, which ignores SIGINT."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Finished:

@@ -129,3 +129,9 @@ class Outcomes:
             raise
         else:
             self.note("done")
+
+    async def sleep(self, stream: hface_trio.HTTPStream) -> None:
+        """A handler that says that it has started, and sleeps until it is cancelled."""
+        with self.watching(stream):
+            self.note("started")
+            await trio.sleep(1000)

@@ -139,13 +139,10 @@ async def test_a_cancelled_handler_closes_its_connection(autojump_clock: Clock, 
 async def test_a_handler_past_its_deadline_is_cancelled(autojump_clock: Clock) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            await trio.sleep(1000)
-
-    async with serving(handler, timeouts=Timeouts(handler_seconds=5)) as s:
+    async with serving(outcomes.sleep, timeouts=Timeouts(handler_seconds=5)) as s:
         peer = await s.connect()
         await peer.send(GET)
+        assert await outcomes.next() == "started"
         outcome, at = await outcomes.next_with_time()
         assert outcome == ("cancelled", type(None))
         assert at == pytest.approx(5, abs=0.1)

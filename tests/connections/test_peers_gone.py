@@ -21,12 +21,7 @@ async def test_a_sleeping_handler_is_cancelled_at_once_when_its_peer_leaves(
 ) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep(1000)
-
-    async with serving(handler) as s:
+    async with serving(outcomes.sleep) as s:
         peer = await s.connect()
         await peer.send(GET + pipelined)
         assert await outcomes.next() == "started"
@@ -64,11 +59,7 @@ async def test_a_handler_in_a_full_send_is_cancelled_when_its_peer_leaves(autoju
 async def test_departure_is_noticed_behind_a_body_that_nobody_reads(autojump_clock: Clock, leave: str) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            await trio.sleep(1000)
-
-    async with serving(handler, buffer_octets=1024 * 1024) as s:
+    async with serving(outcomes.sleep, buffer_octets=1024 * 1024) as s:
         peer = await s.connect()
         await peer.send(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 500000)
         await trio.testing.wait_all_tasks_blocked()
@@ -77,6 +68,7 @@ async def test_departure_is_noticed_behind_a_body_that_nobody_reads(autojump_clo
             await peer.close()
         else:
             peer.reset()
+        assert await outcomes.next() == "started"
         outcome, at = await outcomes.next_with_time()
         assert outcome == ("cancelled", hface_trio.StreamResetError)
         assert at - left_at < 0.01
@@ -122,14 +114,11 @@ async def test_a_last_request_with_a_fin_right_behind_it_is_served_for_the_grace
 async def test_after_the_grace_the_handler_of_a_half_closed_request_is_cancelled(autojump_clock: Clock) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            await trio.sleep(1000)
-
-    async with serving(handler) as s:
+    async with serving(outcomes.sleep) as s:
         peer = await s.connect()
         await peer.send(b"GET / HTTP/1.0\r\n\r\n")
         await peer.stream.send_eof()
+        assert await outcomes.next() == "started"
         outcome, at = await outcomes.next_with_time()
         assert outcome == ("cancelled", hface_trio.StreamResetError)
         assert at == pytest.approx(1, abs=0.1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hface_trio.testing import Authority, throwaway_authority
+from hface_trio.testing import Authority
 
 from ._payload import MIB, chunks
 from ._process import ServerProcess, running_server
@@ -18,12 +18,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.interop)
-
-
-@pytest.fixture(scope="session")
-def authority() -> Iterator[Authority]:
-    with throwaway_authority() as authority:
-        yield authority
 
 
 @pytest.fixture(scope="session")

@@ -12,30 +12,8 @@ import trio
 from hface_trio.networking import _bind
 from hface_trio.networking._bind import bind_tcp, bind_unix
 
+from ._names import free_port, resolving
 from ._pairs import DEADLINE_SECONDS
-
-
-class Resolver(trio.abc.HostnameResolver):
-    """Knows the names of the tests."""
-
-    def __init__(self, addresses: dict[str, list[str]]) -> None:
-        self._addresses = addresses
-
-    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002
-        if isinstance(host, bytes):
-            host = host.decode()
-        if host not in self._addresses:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        found = []
-        for address in self._addresses[host]:
-            if ":" in address:
-                found.append((socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0)))
-            else:
-                found.append((socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)))
-        return found
-
-    async def getnameinfo(self, sockaddr, flags):
-        raise NotImplementedError
 
 
 @pytest.fixture
@@ -49,9 +27,8 @@ async def resolver():
         "only6.example": ["2001:db8::1"],
         "nowhere.example": [],
     }
-    trio.socket.set_custom_hostname_resolver(Resolver(names))
-    yield
-    trio.socket.set_custom_hostname_resolver(None)
+    with resolving(names):
+        yield
 
 
 @pytest.fixture
@@ -60,11 +37,6 @@ def closing():
     yield sockets
     for sock in sockets:
         sock.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 @pytest.mark.parametrize("host", ["", "*"])

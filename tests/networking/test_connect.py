@@ -15,8 +15,8 @@ from hface_trio.errors import ConnectError
 from hface_trio.networking import _connect
 from hface_trio.networking._connect import _take_turns, connect_socket
 
+from ._names import free_port, resolving
 from ._pairs import DEADLINE_SECONDS
-from .test_bind import Resolver, free_port
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ async def resolver():
         "many.example": ["2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2"],
         "nowhere.example": [],
     }
-    trio.socket.set_custom_hostname_resolver(Resolver(names))
-    yield
-    trio.socket.set_custom_hostname_resolver(None)
+    with resolving(names):
+        yield
 
 
 class Network:

@@ -13,8 +13,8 @@ from hface_trio.errors import ConfigurationError, ConnectError, TLSHandshakeErro
 from hface_trio.models import ClientTLSConfig, ServerTLSConfig
 from hface_trio.networking import ByteStream, ByteStreamListener, SystemNetworking
 
+from ._names import free_port, resolving
 from ._pairs import DEADLINE_SECONDS, receive_all
-from .test_bind import Resolver, free_port
 
 
 @pytest.fixture
@@ -155,23 +155,19 @@ async def test_another_name_than_the_host(networking, authority):
 
 
 async def test_a_name_beyond_ascii(networking, authority):
-    trio.socket.set_custom_hostname_resolver(Resolver({"xn--bcher-kva.example": ["127.0.0.1"]}))
-    try:
-        with trio.fail_after(DEADLINE_SECONDS):
-            (listener,) = await networking.listen_tcp_tls(
-                ("bücher.example", 0),
-                tls_config=authority.server_config("xn--bcher-kva.example"),
-                alpn_protocols=[],
+    with resolving({"xn--bcher-kva.example": ["127.0.0.1"]}), trio.fail_after(DEADLINE_SECONDS):
+        (listener,) = await networking.listen_tcp_tls(
+            ("bücher.example", 0),
+            tls_config=authority.server_config("xn--bcher-kva.example"),
+            alpn_protocols=[],
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(echo, listener)
+            stream = await networking.connect_tcp_tls(
+                ("bücher.example", listener.address[1]), tls_config=authority.client_config(), alpn_protocols=[]
             )
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(echo, listener)
-                stream = await networking.connect_tcp_tls(
-                    ("bücher.example", listener.address[1]), tls_config=authority.client_config(), alpn_protocols=[]
-                )
-                assert await exchange(stream) == b"hello xn--bcher-kva.example"
-            await listener.aclose()
-    finally:
-        trio.socket.set_custom_hostname_resolver(None)
+            assert await exchange(stream) == b"hello xn--bcher-kva.example"
+        await listener.aclose()
 
 
 async def test_an_address_that_the_certificate_does_not_show(networking, authority):

@@ -6,12 +6,11 @@ import errno
 import socket
 
 import pytest
-import trio
 
 from hface_trio.errors import ConfigurationError, ConnectError
 from hface_trio.networking import SystemNetworking, _udp_bind
 
-from .test_bind import Resolver
+from ._names import resolving
 
 pytestmark = pytest.mark.timeout(20, method="signal")
 
@@ -28,9 +27,8 @@ async def resolver():
         "many.example": ["127.0.0.1", "127.0.0.2", "::1"],
         "nowhere.example": [],
     }
-    trio.socket.set_custom_hostname_resolver(Resolver(names))
-    yield
-    trio.socket.set_custom_hostname_resolver(None)
+    with resolving(names):
+        yield
 
 
 @pytest.fixture

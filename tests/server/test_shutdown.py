@@ -138,12 +138,7 @@ async def test_a_connection_that_was_just_made_still_gets_its_first_answer(autoj
 async def test_at_the_deadline_handlers_are_cancelled(autojump_clock: Clock) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep(1000)
-
-    async with serving(handler) as s:
+    async with serving(outcomes.sleep) as s:
         peer = await s.connect()
         await peer.send(GET)
         assert await outcomes.next() == "started"
@@ -191,14 +186,9 @@ async def test_cancelling_serve_closes_everything(autojump_clock: Clock) -> None
     network = MemoryNetworking()
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep(1000)
-
     async with trio.open_nursery() as nursery:
         serve = functools.partial(hface_trio.serve, networking=network)
-        server = await nursery.start(serve, handler, "http://localhost:80")
+        server = await nursery.start(serve, outcomes.sleep, "http://localhost:80")
         idle = Peer(await network.connect_tcp(ADDRESS))
         busy = Peer(await network.connect_tcp(ADDRESS))
         await busy.send(GET)

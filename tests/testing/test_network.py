@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from hface_trio.errors import ConfigurationError, ConnectError, TLSHandshakeError
-from hface_trio.testing import Authority, MemoryNetworking
+from hface_trio.testing import MemoryNetworking
 
 pytestmark = pytest.mark.timeout(20, method="signal")
 
@@ -17,11 +17,6 @@ pytestmark = pytest.mark.timeout(20, method="signal")
 @pytest.fixture
 def network() -> MemoryNetworking:
     return MemoryNetworking()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 async def test_a_connection_reaches_its_listener(network, autojump_clock):
