@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 HERE = Path(__file__).parent
 CLI = [sys.executable, "-m", "hface_trio.cli"]
@@ -54,6 +55,9 @@ class Finished:
         assert len(lines) == 1, self
         assert lines[0].startswith("hface-trio: "), self
         return lines[0].removeprefix("hface-trio: ")
+
+
+Command: TypeAlias = Callable[..., Finished]
 
 
 def cli(*arguments: str, stdin: bytes = b"", cwd: Path = HERE, environment: dict[str, str] | None = None) -> Finished:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 
 import pytest
 
 from hface_trio.cli._border import CommandError, OutputClosedError, report, run
 from hface_trio.errors import ConfigurationError, ConnectError, ConnectionLostError, LocalProtocolError
-
-from .processes import Finished
-
-Command = Callable[..., Finished]
 
 
 @pytest.mark.parametrize(

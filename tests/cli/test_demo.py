@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,7 @@ import pytest
 from hface_trio import ConnectError
 from hface_trio.cli._demo import HTTP_VERSIONS, _Fetched, _greeting
 
-from .processes import SECONDS, Finished, cli, running_cli
-
-Command = Callable[..., Finished]
+from .processes import SECONDS, Command, Finished, cli, running_cli
 
 
 @pytest.fixture(scope="module")

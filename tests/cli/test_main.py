@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,7 @@ import pytest
 from hface_trio import __version__
 
 from .conftest import Site
-from .processes import CLI, ENVIRONMENT, SECONDS, Finished, cli
-
-Command = Callable[..., Finished]
+from .processes import CLI, ENVIRONMENT, SECONDS, Command, Finished, cli
 
 
 def test_console_script_is_installed() -> None:

@@ -10,16 +10,14 @@ import re
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hface_trio.testing import Authority
 
-from .processes import CLI, SECONDS, Finished, Running, cli, running, running_cli
-
-Command = Callable[..., Finished]
+from .processes import CLI, SECONDS, Command, Running, cli, running, running_cli
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
 

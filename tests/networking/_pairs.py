@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator
 
+import pytest
 import trio
 
 from hface_trio.networking import ByteStream, SocketByteStream, StreamAdapter, TLSByteStream
@@ -18,6 +19,11 @@ DEADLINE_SECONDS = 20
 
 KINDS = ["tcp", "unix", "memory", "adapter", "tls12-tcp", "tls13-tcp", "tls12-memory", "tls13-memory", "tls13-adapter"]
 TLS_KINDS = [kind for kind in KINDS if kind.startswith("tls")]
+
+ALL = pytest.mark.parametrize("kind", KINDS)
+# A plain trio stream cannot tell what a cancelled send has sent, nor reset.
+NATIVE = pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.endswith("adapter")])
+RESETTING = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "unix"])
 
 
 async def make_pair(kind: str, authority: Authority) -> tuple[ByteStream, ByteStream]:

@@ -26,6 +26,7 @@ class Engine:
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD = GET.replace(b"GET", b"HEAD")
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+NO_BODY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\n\r\n"
 OK = [(b":status", b"200")]
 REQUEST = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
@@ -34,6 +35,11 @@ REQUEST = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (
 def examples(number: int) -> settings:
     """Return the settings of a property, which may be slow on a busy machine."""
     return settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def get(*fields: bytes, line: bytes = b"GET / HTTP/1.1") -> bytes:
+    """Return a head with the given field lines, and no others."""
+    return b"\r\n".join([line, *fields, b"", b""])
 
 
 def post(*fields: bytes, body: bytes = b"") -> bytes:

@@ -24,6 +24,7 @@ from hface_trio.protocols._interfaces import OutputEnd
 from hface_trio.protocols.http2 import PREFACE, H2ClientProtocol, H2ServerProtocol, HTTP2Settings
 
 from ..taken import events_of
+from .wire import END_HEADERS, PUSH_PROMISE
 
 REQUEST = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"example.test"), (b":path", b"/")]
 POST = [(b":method", b"POST"), *REQUEST[1:]]
@@ -133,6 +134,34 @@ def open_request(peer: RawPeer, fields=REQUEST, *, end_stream: bool = True) -> i
     stream_id = peer.protocol.get_available_stream_id()
     peer.protocol.submit_headers(stream_id, fields, end_stream)
     return stream_id
+
+
+def requested(fields=REQUEST, *, end_stream: bool = True, **arguments: Any) -> RawPeer:
+    """A server that has a request."""
+    peer = server(**arguments)
+    peer.send(peer.request(1, fields, end_stream=end_stream))
+    peer.events()
+    return peer
+
+
+def settled(peer: RawPeer) -> RawPeer:
+    """The same, with nothing left to take from it."""
+    peer.frames()
+    peer.events()
+    return peer
+
+
+def promise(peer: RawPeer, promised: int, fields=REQUEST, *, on: int = 1) -> bytes:
+    """A PUSH_PROMISE."""
+    return raw_frame(PUSH_PROMISE, END_HEADERS, on, promised.to_bytes(4, "big") + peer.encoder.encode(fields))
+
+
+def acknowledge_ping(peer: RawPeer) -> list[Frame]:
+    """Acknowledge the one PING among what comes; return all of that."""
+    frames = peer.frames()
+    (ping,) = [f for f in frames if isinstance(f, PingFrame)]
+    peer.send(PingFrame(0, ping.opaque_data, flags=["ACK"]))
+    return frames
 
 
 def resets(frames: list[Frame]) -> list[tuple[int, int]]:

@@ -1,31 +1,15 @@
-"""What is special to servers: responses, interim ones, promises, alternative services, priorities, upgrades."""
+"""What is special to servers: responses, interim ones, promises, alternative services."""
 
 from __future__ import annotations
 
 import pytest
-from hyperframe.frame import AltSvcFrame, DataFrame, HeadersFrame, PushPromiseFrame, RstStreamFrame, SettingsFrame
+from hyperframe.frame import AltSvcFrame, DataFrame, HeadersFrame, PushPromiseFrame, RstStreamFrame
 
-from hface_trio.errors import ConfigurationError, LocalProtocolError, RemoteProtocolError
-from hface_trio.events import (
-    DataReceived,
-    HeadersReceived,
-    PriorityUpdateReceived,
-    StreamResetReceived,
-    StreamResetSent,
-)
-from hface_trio.limits import Limits
-from hface_trio.protocols.http2 import (
-    PREFACE,
-    H2ClientProtocol,
-    H2ServerProtocol,
-    HTTP2ClientFactory,
-    HTTP2ServerFactory,
-    HTTP2Settings,
-    Priority,
-)
+from hface_trio.errors import LocalProtocolError
+from hface_trio.events import StreamResetReceived, StreamResetSent
+from hface_trio.protocols.http2 import H2ClientProtocol, H2ServerProtocol, HTTP2Settings
 
 from ..sections import BAD_RESPONSES, BAD_TRAILERS
-from ..taken import events_of
 from .raw_peer import (
     POST,
     REQUEST,
@@ -33,18 +17,11 @@ from .raw_peer import (
     RawPeer,
     assert_alive,
     assert_connection_error,
-    client,
     raw_frame,
+    requested,
     resets,
     server,
 )
-
-
-def requested(fields=REQUEST, *, end_stream: bool = True, **arguments) -> RawPeer:
-    peer = server(**arguments)
-    peer.send(peer.request(1, fields, end_stream=end_stream))
-    peer.events()
-    return peer
 
 
 def test_what_the_protocol_says_of_itself():
@@ -287,186 +264,3 @@ def test_alternative_service_from_a_client_is_ignored():
     peer.send(AltSvcFrame(0, b"https://example.test", b"clear"), AltSvcFrame(1, b"", b"clear"))
     assert peer.events() == []
     assert_alive(peer)
-
-
-# Priorities.
-
-
-def update(stream_id: int, value: bytes) -> bytes:
-    return raw_frame(0x10, 0, 0, stream_id.to_bytes(4, "big") + value)
-
-
-def test_priority_comes_by_field_and_by_update():
-    peer = requested([*REQUEST, (b"priority", b"u=1")])
-    assert peer.protocol.priority(1) == Priority(1, False)
-    peer.send(update(1, b"u=6, i"))
-    assert peer.protocol.priority(1) == Priority(6, True)
-    assert peer.events() == [PriorityUpdateReceived(1, b"u=6, i")]
-
-
-def test_update_before_its_stream_is_kept_for_it():
-    peer = server()
-    peer.send(update(1, b"u=2"), peer.request(1, [*REQUEST, (b"priority", b"u=7")]))
-    assert peer.protocol.priority(1) == Priority(2, False)
-
-
-def test_early_updates_are_bounded():
-    peer = server()
-    peer.send(*[update(2 * i + 1, b"u=2") for i in range(900)])
-    assert len(peer.protocol._receiver._early_priorities) == 128
-
-
-def test_priority_that_does_not_parse_is_ignored():
-    peer = requested([*REQUEST, (b"priority", b"u=1")])
-    peer.send(update(1, b"???"))
-    assert peer.protocol.priority(1) == peer.protocol.explicit_priority(1) == Priority(1, False)
-
-
-def test_default_priority():
-    peer = requested()
-    assert peer.protocol.priority(1) == peer.protocol.priority(999) == Priority(3, False)
-    assert peer.protocol.explicit_priority(1) is peer.protocol.explicit_priority(999) is None
-    assert peer.protocol.dependency(1) is peer.protocol.dependency(999) is None
-
-
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        (raw_frame(0x10, 0, 1, b"\0\0\0\1u=1"), 1),
-        (raw_frame(0x10, 0, 0, b"\0\0\0"), 6),
-        (raw_frame(0x10, 0, 0, b"\0\0\0\0u=1"), 1),
-        (update(2, b"u=1"), 1),
-    ],
-)
-def test_wrong_updates(frame, code):
-    peer = server()
-    peer.send(frame)
-    assert_connection_error(peer, code)
-
-
-# Upgrades from HTTP/1.1.
-
-
-def test_upgrade_with_both_sides_of_ours():
-    limits = Limits(stream_window_octets=1000)
-    field = H2ClientProtocol.settings_field(limits)
-    assert b"=" not in field
-    ours = H2ServerProtocol.upgraded_from(REQUEST, field)
-    peer = H2ClientProtocol.upgraded_from(REQUEST, limits=limits)
-    assert ours.next_event() == HeadersReceived(1, REQUEST, True)
-    assert ours.send_window(1) == 1000
-    assert ours.explicit_priority(1) is None
-    ours.submit_headers(1, RESPONSE)
-    ours.submit_data(1, b"upgraded", True)
-    peer.bytes_received(ours.bytes_to_send())
-    ours.bytes_received(peer.bytes_to_send())
-    assert events_of(peer)[-2:] == [HeadersReceived(1, RESPONSE, False), DataReceived(1, b"upgraded", True)]
-    assert peer.open_streams == ours.open_streams == 0
-    assert peer.get_available_stream_id() == 3
-    peer.submit_headers(3, REQUEST, True)
-    ours.bytes_received(peer.bytes_to_send())
-    assert ours.open_streams == 1
-
-
-def test_upgraded_request_with_a_body():
-    ours = H2ServerProtocol.upgraded_from(POST, b"", body=b"question")
-    assert ours.next_event() == HeadersReceived(1, POST, False)
-    assert ours.next_event() == DataReceived(1, b"question", True)
-    ours.acknowledge(1, 8)
-    assert ours.unacknowledged_octets == 0
-
-
-def test_priority_of_an_upgraded_request():
-    ours = H2ServerProtocol.upgraded_from([*REQUEST, (b"priority", b"u=1")], b"")
-    assert ours.priority(1) == Priority(1, False)
-
-
-def test_settings_of_the_field_are_not_acknowledged_but_the_first_frame_is():
-    peer = RawPeer(H2ServerProtocol.upgraded_from(REQUEST, b"AAMAAABkAAQAAP__"), PREFACE)
-    frames = peer.start()
-    assert ["ACK" in f.flags for f in frames if isinstance(f, SettingsFrame)] == [False, True]
-    assert peer.protocol.peer_settings[3] == 100
-
-
-@pytest.mark.parametrize("field", [b"!", b"AAMAAABk=x", b"AAMAAA", b"A", b"AAUAAAAB", b"AAQ\xff"])
-def test_malformed_settings_field_is_refused(field):
-    with pytest.raises(RemoteProtocolError):
-        H2ServerProtocol.upgraded_from(REQUEST, field)
-
-
-def test_upgraded_server_still_wants_the_preface():
-    peer = RawPeer(H2ServerProtocol.upgraded_from(REQUEST, b""), PREFACE)
-    peer.events()
-    peer.send(b"GET / HTTP/1.1\r\n\r\n")
-    assert peer.events()[-1].error_code == 1
-
-
-# Factories and configuration.
-
-
-def test_factories_make_protocols():
-    assert HTTP2ServerFactory().alpn_protocols == HTTP2ClientFactory().alpn_protocols == ("h2",)
-    made = HTTP2ServerFactory()("TLSv1.3", "h2")
-    assert isinstance(made, H2ServerProtocol)
-    assert made.secure
-    made = HTTP2ClientFactory(limits=Limits(stream_window_octets=10))(None, None)
-    assert isinstance(made, H2ClientProtocol)
-    assert not made.secure
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"max_frame_octets": 1},
-        {"max_frame_octets": 2**24},
-        {"maximum_window_octets": 0},
-        {"maximum_window_octets": 2**31},
-        {"queued_data_octets": 0},
-        {"send_frame_octets": 1023},
-        {"abuse_tokens": -1},
-        {"abuse_tokens": float("nan")},
-    ],
-)
-def test_impossible_settings_are_refused(arguments):
-    with pytest.raises(ConfigurationError):
-        HTTP2Settings(**arguments)
-
-
-def test_additional_settings_are_checked():
-    with pytest.raises(ConfigurationError):
-        H2ServerProtocol(secure=True, settings=HTTP2Settings(additional_settings=((4, 2**31),)))
-
-
-def test_additional_settings_are_sent():
-    peer = server(HTTP2Settings(additional_settings=((9, 1), (0x1234, 5))), start=False)
-    settings = peer.protocol.bytes_to_send()
-    assert b"\x00\x09\x00\x00\x00\x01" in settings
-    assert b"\x12\x34\x00\x00\x00\x05" in settings
-
-
-def test_limits_can_be_turned_off():
-    inf = float("inf")
-    limits = Limits(
-        concurrent_streams=inf,
-        header_section_octets=inf,
-        header_fields=inf,
-        request_body_octets=inf,
-        stream_window_octets=inf,
-        control_output_octets=inf,
-    )
-    peer = server(limits=limits, start=False)
-    first = peer.start()[0]
-    assert 3 not in first.settings
-    assert 6 not in first.settings
-    assert first.settings[4] == 2**31 - 1
-    peer.send(*[peer.request(2 * i + 1) for i in range(500)])
-    assert peer.protocol.open_streams == 500
-
-
-def test_client_and_server_of_ours_understand_each_other():
-    ours, peer = server(start=False).protocol, client(start=False).protocol
-    for _ in range(3):
-        ours.bytes_received(peer.bytes_to_send())
-        peer.bytes_received(ours.bytes_to_send())
-    assert ours.local_settings[3] == 100
-    assert peer.peer_settings[8] == 1
