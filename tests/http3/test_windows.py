@@ -290,15 +290,17 @@ async def test_no_window_grows_while_memory_is_short(autojump_clock: Clock) -> N
             pass
         await stream.send_response(200)
 
-    async with serving3(handler, limits=Limits(buffered_octets=60_000), timeouts=PATIENT) as s:
+    async with serving3(handler, limits=Limits(buffered_octets=500_000), timeouts=PATIENT) as s:
         peer = await s.peer()
         read = await peer.request(POST, end=False)
-        await peer.request([*POST[:3], (b":path", b"/sleep")], data(bytes(65_000)), end=False)
+        for _ in range(8):
+            await peer.request([*POST[:3], (b":path", b"/sleep")], data(bytes(65_000)), end=False)
         await peer.read_for(1)
-        assert s.server.statistics().buffered_octets > 60_000
+        assert s.server.statistics().buffered_octets > 500_000
         await peer.send(read, data(bytes(2_000_000)), end=False)
         await peer.read_for(20)
         assert credit_of(peer, read) - 2_000_000 <= 65_536 + 1000
+        assert s.server.statistics().handlers == 9  # nothing was shed: memory was short all the time
         await peer.close()
 
 

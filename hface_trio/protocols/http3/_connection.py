@@ -19,7 +19,7 @@ from ..quic import CloseReason, QUICConnection
 from ._codes import MAXIMUM_REQUEST_ID, HTTP3ErrorCode
 from ._sections import SectionDecoder, SectionEncoder
 from ._settings import HTTP3Settings
-from ._streams import RequestStream, StreamTable
+from ._streams import DataRun, RequestStream, StreamTable
 
 __all__ = ["Connection"]
 
@@ -55,6 +55,13 @@ class Connection:
         self.last_accepted_id = MAXIMUM_REQUEST_ID  # requests above it are rejected, once GOAWAY says so
         self.terminated: bool = False
         self.cancelled_code: HTTP3ErrorCode = HTTP3ErrorCode.REQUEST_CANCELLED
+
+    def take_event(self) -> Event | None:
+        """Take the next event, if there is one."""
+        if not self.events:
+            return None
+        event = self.events.popleft()
+        return event.taken() if type(event) is DataRun else event
 
     # Streams.
 

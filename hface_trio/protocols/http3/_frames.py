@@ -137,6 +137,13 @@ class FrameParser:
         """Octets of a payload that is collected and not whole."""
         return len(self._collected)
 
+    def passes(self, octets: int) -> bool:
+        """Whether so many octets, not of the end of a frame, are passed on as they are; if so, count them as passed."""
+        if octets >= self._left or self._disposal is not Payload.PASSED:
+            return False
+        self._left -= octets
+        return True
+
     def feed(self, data: bytes, end_stream: bool) -> None:
         """Take octets; whatever the sink raises goes through."""
         position, end = 0, len(data)

@@ -240,10 +240,10 @@ class H3Protocol(H3Inspection):
 
     def next_event(self) -> Event | None:
         """Return the next event, or ``None`` when there is none for now."""
-        events = self._connection.events
-        if not events:
+        connection = self._connection
+        if not connection.events:
             self._quic.settle()
-        return events.popleft() if events else None
+        return connection.take_event()
 
     def clock(self, now: float) -> None:
         """Tell the time, and do what is due by it."""

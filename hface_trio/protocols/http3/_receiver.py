@@ -10,6 +10,7 @@ widens so that it can be, once its length was found acceptable.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 
@@ -30,7 +31,7 @@ from ._connection import Connection
 from ._control import ControlStreams
 from ._drain import Drain
 from ._frames import Payload, read_varint
-from ._streams import MessagePhase, RequestStream
+from ._streams import DataRun, MessagePhase, RequestStream
 
 __all__ = ["Receiver"]
 
@@ -86,7 +87,12 @@ class Receiver(QUICReceiver):
 
     def data_received(self, stream_id: int, data: bytes, end_stream: bool) -> None:
         """Take octets of a stream."""
-        if is_unidirectional(stream_id):
+        stream = self._live.get(stream_id)
+        if stream is not None and not end_stream and self._is_body(stream, len(data)):
+            # What bodies are, nearly all of them: octets in the midst of a frame, of which there may be as many.
+            stream.received_octets += len(data)
+            self._deliver(stream, [data])
+        elif is_unidirectional(stream_id):
             self._connection.guarded(self._control.data_received, stream_id, data, end_stream)
         else:
             self._connection.guarded(self._request_data_received, stream_id, data, end_stream)
@@ -196,6 +202,10 @@ class Receiver(QUICReceiver):
     def _incomplete(self, stream: RequestStream) -> StreamFault:
         """Return what is wrong with a stream that ends before its head did."""
 
+    def _body_octets(self, stream: RequestStream) -> float:
+        """Return how long a body may be that has begun."""
+        return math.inf if stream.expected_octets is None else stream.expected_octets
+
     def _body_fits(self, stream: RequestStream) -> bool:
         """Return whether a body may be as long as it is; otherwise its stream has been dealt with."""
         return True
@@ -242,13 +252,32 @@ class Receiver(QUICReceiver):
         stream.receiving_ended = True
         self._connection.end_if_complete(stream)
 
+    def _is_body(self, stream: RequestStream, octets: int) -> bool:
+        """Whether so many octets are of a body and nothing else, and may be; if so, they are taken for it."""
+        parser = stream.parser
+        return (
+            parser is not None
+            and stream.received_octets + octets <= self._body_octets(stream)
+            and parser.passes(octets)
+        )
+
     def _flush_body(self, stream: RequestStream, *, end_stream: bool = False) -> None:
         body = stream.body
-        if not body and not end_stream:
-            return
-        data = body[0] if len(body) == 1 else b"".join(body)
-        stream.body = []
-        self._connection.events.append(DataReceived(stream.stream_id, data, end_stream))
+        if body or end_stream:
+            stream.body = []
+            self._deliver(stream, body, end_stream=end_stream)
+
+    def _deliver(self, stream: RequestStream, body: list[bytes], *, end_stream: bool = False) -> None:
+        run = stream.run
+        if run is not None:
+            run.parts += body
+            run.end_stream = end_stream
+        elif end_stream:
+            data = body[0] if len(body) == 1 else b"".join(body)
+            self._connection.events.append(DataReceived(stream.stream_id, data, True))
+        else:
+            run = stream.run = DataRun(stream, body)
+            self._connection.events.append(run)
 
     def _request_reset(self, stream_id: int, code: int) -> None:
         connection = self._connection

@@ -143,8 +143,8 @@ class H3ServerProtocol(H3Protocol):
         return deadline if self.draining else min(deadline, self._idle_watch.deadline())
 
     def _settle(self) -> None:
-        super()._settle()
-        self._watch_idle()
+        self._drain.settle()
+        self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
 
     def _watch_idle(self) -> None:
         self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)

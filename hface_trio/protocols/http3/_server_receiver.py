@@ -164,6 +164,10 @@ class ServerReceiver(Receiver):
     def _incomplete(self, stream: RequestStream) -> StreamFault:
         return StreamFault(stream.stream_id, HTTP3ErrorCode.REQUEST_INCOMPLETE, "stream ends before its request")
 
+    def _body_octets(self, stream: RequestStream) -> float:
+        octets = super()._body_octets(stream)
+        return octets if stream.tunnel else min(octets, self._connection.limits.request_body_octets)
+
     def _body_fits(self, stream: RequestStream) -> bool:
         if stream.received_octets <= self._connection.limits.request_body_octets or stream.tunnel:
             return True

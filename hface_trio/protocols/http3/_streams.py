@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 
+from ...events import DataReceived, StreamEvent
 from ...models import HeaderType
 from .._priority import Priority
 from ._frames import FrameParser, FrameSink
 
-__all__ = ["MessagePhase", "RequestStream", "StreamTable"]
+__all__ = ["DataRun", "MessagePhase", "RequestStream", "StreamTable"]
 
 
 class MessagePhase(enum.Enum):
@@ -45,6 +46,7 @@ class RequestStream:
         "priority",
         "received_octets",
         "receiving_ended",
+        "run",
         "section_since",
         "sending_ended",
         "stream_id",
@@ -65,6 +67,7 @@ class RequestStream:
         self.expected_octets: int | None = None
         self.received_octets: int = 0
         self.body: list[bytes] = []  # of the datagram that is being taken apart
+        self.run: DataRun | None = None  # what of the body waits to be taken
         self.held_octets: int = 0  # of a section that is not whole
         self.section_since: float = 0.0
         self.trailers: list[HeaderType] | None = None
@@ -79,6 +82,30 @@ class RequestStream:
         """Give the stream a parser."""
         parser = self.parser = FrameParser(sink)
         return parser
+
+
+class DataRun(StreamEvent):
+    """Octets of a body that came one after the other and were not taken yet: one event, as soon as somebody takes it.
+
+    Args:
+        stream: the stream.
+        parts: the octets.
+    """
+
+    __slots__ = ("_stream", "end_stream", "parts")
+    _fields = ("stream_id", "parts", "end_stream")
+
+    def __init__(self, stream: RequestStream, parts: list[bytes]) -> None:
+        self.stream_id = stream.stream_id
+        self.parts: list[bytes] = parts
+        self.end_stream: bool = False
+        self._stream = stream
+
+    def taken(self) -> DataReceived:
+        """Return the event; what comes now begins another one."""
+        self._stream.run = None
+        parts = self.parts
+        return DataReceived(self.stream_id, parts[0] if len(parts) == 1 else b"".join(parts), self.end_stream)
 
 
 class StreamTable:
@@ -131,3 +158,4 @@ class StreamTable:
         if stream.parser is not None:
             stream.parser.stopped = True
             stream.parser = None  # which refers back to it
+        stream.run = None  # likewise

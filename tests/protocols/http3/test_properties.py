@@ -78,7 +78,7 @@ def run(octets: bytes, cuts: list[int], stream_id: int = 0) -> tuple[list[Event]
         if quic.closed is None and stream_id not in quic.stopped:
             taker.data_received(stream_id, octets[begin:end], end == len(octets))
     joined: list[Event] = []
-    for event in connection.events:
+    while (event := connection.take_event()) is not None:
         last = joined[-1] if joined else None
         if isinstance(event, DataReceived) and isinstance(last, DataReceived):
             joined[-1] = DataReceived(event.stream_id, last.data + event.data, event.end_stream)

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from aioquic.quic.connection import QuicConnection, QuicConnectionState, QuicReceiveContext
+from aioquic.quic.events import StreamDataReceived
 from aioquic.quic.packet_builder import QuicPacketBuilder, QuicSentPacket
 from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
 from aioquic.quic.stream import QuicStream, QuicStreamReceiver, QuicStreamSender
@@ -268,6 +269,23 @@ def test_sent_packets_are_made_of_these_parts():
         "delivery_handlers",
         "quic_logger_frames",
     ]
+
+
+def test_events_of_octets_have_these_parts():
+    assert [field.name for field in dataclasses.fields(StreamDataReceived)] == ["data", "end_stream", "stream_id"]
+
+
+def test_keys_and_books_stay_the_same_objects():
+    """They are found once, when they are made: a change of keys happens inside them."""
+    net = connected()
+    machine = net.server._machine
+    net.server.submit_key_update()
+    net.client.submit_data(net.client.next_stream_id(), b"x" * 100)
+    net.run()
+    assert machine._application_keys is machine._cryptos[Epoch.ONE_RTT]
+    assert machine._early_keys is machine._cryptos[Epoch.ZERO_RTT]
+    assert machine._application_space is machine._spaces[Epoch.ONE_RTT]
+    assert machine._application_keys.recv.key_phase == 1
 
 
 def test_buffers_for_tls_are_looked_up_where_something_is_put_in():

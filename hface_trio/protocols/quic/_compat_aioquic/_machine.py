@@ -8,7 +8,7 @@ from typing import Any
 from aioquic.buffer import size_uint_var
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import NetworkAddress, QuicConnectionId, QuicConnectionState
-from aioquic.quic.events import ConnectionTerminated
+from aioquic.quic.events import ConnectionTerminated, QuicEvent
 from aioquic.quic.rangeset import RangeSet
 from aioquic.tls import Epoch, SessionTicket
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -153,8 +153,9 @@ class QuicMachine(SendingConnection):
     def is_stateless_reset(self, data: bytes) -> bool:
         """Whether a datagram is the peer's word that it knows nothing of this connection (RFC 9000 §10.3.1)."""
         token = self._peer_cid.stateless_reset_token
-        return (
-            len(data) >= _SHORTEST_RESET
+        return bool(
+            token
+            and len(data) >= _SHORTEST_RESET
             and len(token) == RESET_TOKEN_OCTETS
             and data[-RESET_TOKEN_OCTETS:] == token
             and not data[0] & 0x80
@@ -189,6 +190,10 @@ class QuicMachine(SendingConnection):
         """Do what is due."""
         # A hair later: rounding can make a packet not lost yet at the very time its loss is due, and again, and again.
         super().handle_timer(now + _ROUNDING_SECONDS)
+
+    def next_event(self) -> QuicEvent | None:
+        """Take the next event."""
+        return self._events.popleft() if self._events else None
 
     def take_discarded(self) -> list[int]:
         """Return the streams that are over on the wire, once."""
@@ -302,7 +307,8 @@ class QuicMachine(SendingConnection):
     @property
     def largest_acknowledged(self) -> int:
         """The largest packet number of 1-RTT packets that the peer has acknowledged."""
-        return int(self._spaces[Epoch.ONE_RTT].largest_acked_packet) if Epoch.ONE_RTT in self._spaces else -1
+        space = self._application_space
+        return -1 if space is None else space.largest_acked_packet
 
     def may_send_on(self, stream_id: int) -> bool:
         """Whether this side sends on streams of an id."""
