@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Generator, MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
@@ -26,12 +25,11 @@ from aioquic.quic import events as quic_events
 from aioquic.quic.configuration import QuicConfiguration
 
 from ._asgi import application
+from ._process import EXIT_SECONDS, ROOT, ended
 
 __all__ = ["NAMES", "HTTP3Peer", "running_http3_peer"]
 
 NAMES = ("aioquic", "hypercorn")
-_ROOT = Path(__file__).resolve().parents[2]
-_EXIT_SECONDS = 10.0
 _BACKLOG = 100
 
 
@@ -46,7 +44,7 @@ class HTTP3Peer:
     def kill(self) -> None:
         """End it at once, without a word to its clients."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(_EXIT_SECONDS)
+        self.process.wait(EXIT_SECONDS)
 
 
 def _sockets() -> tuple[socket.socket, socket.socket]:
@@ -78,19 +76,12 @@ def running_http3_peer(name: str, certificate: tuple[str, str]) -> Generator[HTT
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.interop._http3_peers", name, *map(str, fds), *certificate],
             pass_fds=fds,
-            cwd=_ROOT,
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
         )
-    try:
+    with ended(process):
         yield HTTP3Peer(name, f"https://127.0.0.1:{port}", process)
         assert process.poll() in {None, -signal.SIGKILL}, f"{name} ended by itself"
-    finally:
-        process.terminate()
-        try:
-            process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _run_hypercorn(tcp_fd: int, udp_fd: int, certfile: str, keyfile: str) -> None:

@@ -15,12 +15,11 @@ import sys
 from collections.abc import Generator
 
 from ._asgi import application
-from ._process import ROOT
+from ._process import ROOT, ended
 
 __all__ = ["NAMES", "running_peer"]
 
 NAMES = ("uvicorn", "hypercorn")
-_EXIT_SECONDS = 10.0
 
 
 @contextlib.contextmanager
@@ -51,16 +50,9 @@ def running_peer(
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
         )
-    try:
+    with ended(process):
         yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
         assert process.poll() is None, f"{name} ended by itself"
-    finally:
-        process.terminate()
-        try:
-            process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _run_uvicorn(fd: int, keep_alive_seconds: int, certfile: str | None, keyfile: str | None) -> None:

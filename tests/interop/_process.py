@@ -16,11 +16,11 @@ from typing import Any
 
 from hface_trio.testing import Authority
 
-__all__ = ["ROOT", "ServerProcess", "running_server"]
+__all__ = ["EXIT_SECONDS", "ROOT", "ServerProcess", "ended", "running_server"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _CONTROL_SECONDS = 30.0
-_EXIT_SECONDS = 10.0
+EXIT_SECONDS = 10.0
 
 
 class ServerProcess:
@@ -173,8 +173,22 @@ def running_server(authority: Authority) -> Generator[ServerProcess]:
             yield server
             server._control.close()
             ours.close()
-            code = process.wait(_EXIT_SECONDS)
+            code = process.wait(EXIT_SECONDS)
             assert code == 0, f"the server process ended with {code}"
         finally:
             process.kill()  # harmless when it has ended
+            process.wait()
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Generator[None]:
+    """End somebody else's process with the block: first it is asked to."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
             process.wait()
