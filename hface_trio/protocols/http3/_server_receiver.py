@@ -52,10 +52,11 @@ class ServerReceiver(Receiver):
         for stream in connection.streams.awaiting_section.values():
             deadline = min(deadline, stream.section_since + self._request_head_seconds)
             break
-        for begun, seconds in self._reassembly_seconds:
-            waiting = connection.quic.longest_waiting(begun=begun)
-            if waiting is not None:
-                deadline = min(deadline, waiting[1] + seconds)
+        if connection.quic.reassembles:
+            for begun, seconds in self._reassembly_seconds:
+                waiting = connection.quic.longest_waiting(begun=begun)
+                if waiting is not None:
+                    deadline = min(deadline, waiting[1] + seconds)
         return deadline
 
     def clock(self, now: float) -> None:

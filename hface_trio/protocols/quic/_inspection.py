@@ -84,6 +84,11 @@ class QUICInspection:
         """Octets that buffers take which wait for octets in front of them, all streams together."""
         return 0 if self._reason is not None else self._machine.reassembly.octets
 
+    @property
+    def reassembles(self) -> bool:
+        """Whether anything waits for octets in front of it."""
+        return bool(self._machine.reassembly)
+
     def longest_waiting(self, *, begun: bool) -> tuple[int, float] | None:
         """Return the stream whose octets have waited for longest for those in front of them, and since when.
 

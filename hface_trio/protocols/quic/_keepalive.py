@@ -17,7 +17,7 @@ class Pings:
         interval_seconds: of silence, before a ping is sent by itself.
     """
 
-    __slots__ = ("_counter", "_interval", "_machine", "_outstanding", "_quiet_since", "_undated", "needed")
+    __slots__ = ("_counter", "_due", "_interval", "_machine", "_outstanding", "_quiet_since", "_undated", "needed")
 
     def __init__(self, machine: QuicMachine, interval_seconds: float) -> None:
         self._machine = machine
@@ -26,6 +26,7 @@ class Pings:
         self._undated: list[int] = []  # sent since the time was told last
         self._counter = 0
         self._quiet_since: float | None = None
+        self._due: tuple[bool, float] | None = None  # of the present silence: whether needed, and when
         self.needed: bool = False
         """Whether the connection has to be kept alive: then a ping goes out at half of the idle timeout too."""
 
@@ -43,7 +44,9 @@ class Pings:
 
     def heard(self, now: float) -> None:
         """Note that a datagram arrived."""
-        self._quiet_since = now
+        if now != self._quiet_since:
+            self._quiet_since = now
+            self._due = None
 
     def clock(self, now: float) -> None:
         """Send what is due."""
@@ -52,6 +55,7 @@ class Pings:
         self._undated.clear()
         if now >= self.deadline():
             self._quiet_since = now
+            self._due = None
             self._counter += 1
             self._machine.send_ping(self._counter)
 
@@ -59,7 +63,10 @@ class Pings:
         """Return when a ping is due; at once, while the time of one is open."""
         if self._undated:
             return -math.inf
-        if self._quiet_since is None or not self._machine.handshake_complete:
-            return math.inf
-        interval = min(self._interval, self._machine.idle_seconds / 2) if self.needed else self._interval
-        return self._quiet_since + interval
+        due = self._due
+        if due is None or due[0] != self.needed:
+            if self._quiet_since is None or not self._machine.handshake_complete:
+                return math.inf
+            interval = min(self._interval, self._machine.idle_seconds / 2) if self.needed else self._interval
+            due = self._due = self.needed, self._quiet_since + interval
+        return due[1]

@@ -16,6 +16,7 @@ otherwise here, each in the module that is named for it:
   however that comes.
 - Memory (:mod:`._memory`): there are buffers for handshakes while something is in them. A connection that is over gives up
   all it has, and is no garbage for a collector to find.
+- Time (:mod:`._timing`): when a connection has to be looked at is found once, until something changes it.
 - The rest (:mod:`._machine`): connection ids and stateless reset tokens come from a source. Buffers of streams that were reset
   are freed at once, not when the peer has acknowledged the reset. What a stream may send is told, and which streams are over.
   Early calls (before the first datagram) and late ones (after the end) do nothing instead of failing.

@@ -12,7 +12,7 @@ from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from .._settings import QUICSettings
-from ._memory import SparingConnection
+from ._timing import TimedConnection
 
 __all__ = ["LimitedConnection"]
 
@@ -61,7 +61,7 @@ class _Streams(dict[int, QuicStream]):
         super().clear()
 
 
-class LimitedConnection(SparingConnection):
+class LimitedConnection(TimedConnection):
     """A connection whose limits are moved from outside.
 
     Args:

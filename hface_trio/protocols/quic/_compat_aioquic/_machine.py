@@ -26,7 +26,6 @@ PeerClose = ConnectionTerminated
 
 _SHORT_HEADER_OCTETS = 3  # its first octet and the two of a packet number
 _AEAD_TAG_OCTETS = 16
-_ROUNDING_SECONDS = 1e-6
 _KEY_UPDATES = frozenset({"local_update", "remote_update"})
 _IDLE_TIMEOUT = "Idle timeout"
 _SHORTEST_RESET = 21  # RFC 9000 §10.3
@@ -180,16 +179,7 @@ class QuicMachine(SendingConnection):
             self._peer_certificate = tls._peer_certificate
         super().let_go()
 
-    # Time, at any moment.
-
-    def get_timer(self) -> float | None:
-        """Return when ``handle_timer`` is due."""
-        return None if self._close_at is None else super().get_timer()
-
-    def handle_timer(self, now: float) -> None:
-        """Do what is due."""
-        # A hair later: rounding can make a packet not lost yet at the very time its loss is due, and again, and again.
-        super().handle_timer(now + _ROUNDING_SECONDS)
+    # What has happened.
 
     def next_event(self) -> QuicEvent | None:
         """Take the next event."""

@@ -60,6 +60,7 @@ class ReceivingConnection(GuardedConnection):
 
     def receive_datagram(self, data: bytes, addr: NetworkAddress, now: float) -> None:
         """Take a datagram."""
+        self._timer_known = False
         try:
             if not self._receive_ordinary(data, addr, now):
                 super().receive_datagram(data, addr, now)
@@ -73,7 +74,7 @@ class ReceivingConnection(GuardedConnection):
         if (
             len(data) < at + _SAMPLE_DISTANCE + _SAMPLE_OCTETS
             or data[0] & (_LONG_HEADER_BIT | _FIXED_BIT) != _FIXED_BIT
-            or data[1:at] != host_cid
+            or not data.startswith(host_cid, 1)
             or not self._handshake_confirmed
             or self._state is not QuicConnectionState.CONNECTED
             or self._close_pending

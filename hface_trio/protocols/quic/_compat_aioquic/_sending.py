@@ -85,16 +85,21 @@ class SendingConnection(ReceivingConnection):
             return []
         ordinary = self._is_ordinary()
         turns = self._turns(ordinary)
+        timer_known, pacing_at = self._timer_known, self._pacing_at
+        self._timer_known = False
         try:
             if ordinary:
-                return self._write_packets(turns, now)
-            self._streams_queue = [*turns.mixed, *turns.filling]
-            datagrams = super().datagrams_to_send(now)
-            turns.mixed, turns.filling = deque(self._streams_queue), deque()
-            return datagrams
+                datagrams = self._write_packets(turns, now)
+            else:
+                self._streams_queue = [*turns.mixed, *turns.filling]
+                datagrams = super().datagrams_to_send(now)
+                turns.mixed, turns.filling = deque(self._streams_queue), deque()
         finally:
             self._streams_queue = [*turns.mixed, *turns.filling, *turns.idle]
             self._pause_for_several(now)
+        if ordinary and not datagrams and self._pacing_at == pacing_at:
+            self._timer_known = timer_known  # nothing has changed
+        return datagrams
 
     def _turns(self, ordinary: bool) -> _Turns:
         """Sort the streams by what they have to send; in the ordinary course, forget those that are over."""
@@ -112,11 +117,12 @@ class SendingConnection(ReceivingConnection):
 
     def _is_ordinary(self) -> bool:
         """Whether nothing but acknowledgements, limits and streams can be due."""
-        crypto = self._cryptos[Epoch.ONE_RTT]
+        keys = self._application_keys
+        if keys is None or not self._handshake_confirmed:
+            return False
         path = self._network_paths[0]
         return not (
-            not self._handshake_confirmed
-            or self._state is not QuicConnectionState.CONNECTED
+            self._state is not QuicConnectionState.CONNECTED
             or self._close_pending
             or self._probe_pending
             or self._ping_pending
@@ -129,8 +135,8 @@ class SendingConnection(ReceivingConnection):
             or not path.is_validated
             or path.remote_challenges
             or self._probes_paths()
-            or not crypto.send.is_valid()
-            or crypto._update_key_requested
+            or not keys.send.is_valid()
+            or keys._update_key_requested
             or not self._crypto_streams[Epoch.ONE_RTT].sender.buffer_is_empty
             or not all(connection_id.was_sent for connection_id in self._host_cids)
         )
