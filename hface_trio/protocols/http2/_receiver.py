@@ -10,7 +10,7 @@ the stream was reset here, dropped and credited; otherwise the peer's mistake, a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ...events import (
     DataReceived,
@@ -219,12 +219,23 @@ class Receiver(ABC):
             connection.core.check_peer_setting(identifier, value)
             if identifier <= HTTP2Setting.NO_RFC7540_PRIORITIES:
                 known[identifier] = value
-        changes = dict(settings)
-        connection.core.apply_peer_settings(changes, encoder_table_octets=connection.settings.encoder_table_octets)
+        for changes in self._in_order(settings):
+            connection.core.apply_peer_settings(changes, encoder_table_octets=connection.settings.encoder_table_octets)
         self.peer_settings = known
         connection.output.write_control(SETTINGS_ACK)
-        connection.events.append(SettingsReceived(changes))
+        connection.events.append(SettingsReceived(dict(settings)))
         connection.sender.capacity_grew()
+
+    def _in_order(self, settings: list[tuple[int, int]]) -> Iterator[dict[int, int]]:
+        """Give the settings of a frame in runs without repetition, since each value counts for itself (RFC 9113 §6.5.3)."""
+        changes: dict[int, int] = {}
+        for identifier, value in settings:
+            if identifier in changes:
+                self._connection.budget.spend("repeated settings in one frame")
+                yield changes
+                changes = {}
+            changes[identifier] = value
+        yield changes
 
     def settings_acknowledged(self) -> None:
         """Take an acknowledgement of settings."""
