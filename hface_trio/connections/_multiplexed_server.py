@@ -23,6 +23,7 @@ from ._context import ConnectionContext, logger
 from ._date import http_date
 from ._multiplexed import MultiplexedDriver
 from ._observer import ConnectionRecord
+from ._rules import has_field
 from ._serial_server import StreamHandler, log_handler_failure
 from ._stream import HTTPStream
 from ._wire import Wire
@@ -83,8 +84,9 @@ class MultiplexedServerDriver(MultiplexedDriver):
             self._starting.append(stream)
 
     def _batch_done(self) -> None:
-        # Handlers start after the whole read was parsed: what was opened and reset in one go is never started.
-        if not self._starting:
+        # Handlers start after the whole read was parsed, in however many turns: what was opened and reset in one go is
+        # never started.
+        if not self._starting or self.wire.input_waits:
             return
         starting, self._starting = self._starting, []
         self.writer.patience = _PASSES_TO_ANSWER
@@ -188,6 +190,12 @@ class MultiplexedServerDriver(MultiplexedDriver):
             self.close(self.codes.excessive_load)  # sends requests and takes no answers, be they resets
         self._start_waiting()
         self.submitted()
+
+    def before_receive(self, stream: HTTPStream) -> None:
+        """Say 100 if the client waits for it."""
+        if not stream.body_octets_received and has_field(stream.headers, b"expect"):
+            self.protocol.submit_continue(stream.stream_id)
+            self.writer.wake()
 
     # Streams are lost
 
