@@ -83,6 +83,12 @@ class SendQueue:
         """Reset the stream."""
         self._on_shed()
 
+    def let_go(self) -> Callable[[], None] | None:
+        """Refer to the stream no longer, which refers to this; return what was to be called when all had been taken."""
+        on_empty, self.on_empty = self.on_empty, None
+        self._on_shed = _shed_nothing
+        return on_empty
+
     def take(self, n_octets: int) -> Buffer:
         """Take octets from the front: a whole buffer where it fits, a part of it otherwise."""
         buffer = self.buffers[0]
@@ -93,6 +99,10 @@ class SendQueue:
             buffer, self.buffers[0] = view[:n_octets], view[n_octets:]
         self.octets -= len(buffer)
         return buffer
+
+
+def _shed_nothing() -> None:
+    """Do nothing: a closed queue holds nothing."""
 
 
 class _Urgency:
@@ -205,8 +215,9 @@ class Writer:
         queue.end_stream = False
         self._ledger.release(queue)
         queue.room.unpark_all()
-        if queue.on_empty is not None:
-            queue.on_empty()
+        on_empty = queue.let_go()
+        if on_empty is not None:
+            on_empty()
 
     def submit_at_once(self, stream_id: int, data: Buffer, end_stream: bool) -> bool:
         """Hand data of a stream that has nothing queued to the protocol, if it takes all of it; return whether it did.
