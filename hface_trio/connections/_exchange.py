@@ -98,6 +98,8 @@ class Exchange:
                 self.path = value
             elif name == b":protocol":
                 self.protocol = value
+        if not self.authority:  # gateways may send the field alone (RFC 9113 §8.3.1)
+            self.authority = next((value for name, value in headers if name == b"host"), b"")
         self.response_headers: HeadersType | None = None
         self.status: int | None = None
         self.informational: list[HeadersType] = []

@@ -177,14 +177,17 @@ class SendingRules:
             self.ended = True
         return not self._bodiless
 
-    def trailers(self) -> None:
-        """Check that trailers may be sent."""
+    def trailers(self, headers: HeadersType) -> bool:
+        """Check that trailers may be sent; return whether they are to be sent, or dropped (HEAD)."""
         self._after_head()
         if self.tunnel:
             raise LocalProtocolError("a tunnel has no trailers")
+        if self._bodiless and headers and not self._head_request:
+            raise LocalProtocolError("responses with status 204 and 304 have no trailers")
         if self._remaining:
             raise LocalProtocolError(f"body is shorter than its content-length, by {self._remaining}")
         self.ended = True
+        return not self._bodiless
 
     def _before_head(self) -> None:
         if self.head_sent:

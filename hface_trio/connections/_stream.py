@@ -220,18 +220,22 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
     async def send_trailers(self, headers: HeadersType) -> None:
         """Send trailers and end the message.
 
+        They are dropped where HTTP has no place for them: in the answer to a HEAD request, and on HTTP/1.1 behind a body
+        that is not chunked, because its length was declared or the peer speaks HTTP/1.0.
+
         Raises, Cancellation: as for :meth:`send_headers`.
         """
         await self._begin_sending()
         try:
             await self._driver.before_trailers(self)
             self.raise_if_unsendable()
-            ended = self.rules.ended
-            self.rules.trailers()
+            if not self.rules.trailers(headers):
+                await self._driver.send_data(self, b"", end_stream=True)
+                return
             try:
                 self._driver.submit_trailers(self, headers)
-            except LocalProtocolError:
-                self.rules.ended = ended
+            except BaseException:  # not sent, whatever it was
+                self.rules.ended = False
                 raise
             self._driver.transmit(self)
         finally:
@@ -252,7 +256,7 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
         try:
             if isinstance(body, bytes) and self._send_whole(status, headers, body):
                 return
-            n_octets = len(body) if isinstance(body, bytes) else memoryview(body).nbytes
+            n_octets = _count_octets(body)
             section: list[HeaderType] = [(b":status", b"%d" % status), *headers]
             if status in {204, 304}:
                 if n_octets:
@@ -398,7 +402,7 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
             headers = [*headers, (b"alt-svc", services)]
         try:
             self._driver.submit_headers(self, headers, end_stream)
-        except LocalProtocolError:
+        except BaseException:  # not sent, whatever it was
             rules.head_sent = rules.ended = rules.tunnel = False
             raise
         if rules.tunnel and self.input_ended and self._driver.tunnel_follows_request:
@@ -408,9 +412,18 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
         self.tunnel = rules.tunnel
 
     async def _send_data(self, data: Buffer, end_stream: bool) -> None:
-        n_octets = memoryview(data).nbytes
+        n_octets = _count_octets(data)
         if self.rules.data(n_octets, end_stream):
             self.body_octets_sent += n_octets
             await self._driver.send_data(self, data, end_stream)
         elif end_stream:
             await self._driver.send_data(self, b"", end_stream=True)
+
+
+def _count_octets(data: Buffer) -> int:
+    if isinstance(data, bytes):
+        return len(data)
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise LocalProtocolError("what is sent has to lie in one piece of memory")
+    return view.nbytes

@@ -12,9 +12,19 @@ from typing import Final
 
 from hpack import NeverIndexedHeaderTuple
 
+from ..errors import LocalProtocolError
 from ..models import HeadersType, HeaderType
 
-__all__ = ["MalformedSectionError", "SectionFacts", "check_request", "check_response", "check_trailers"]
+__all__ = [
+    "FORBIDDEN_TRAILERS",
+    "MalformedSectionError",
+    "SectionFacts",
+    "check_own_trailers",
+    "check_request",
+    "check_response",
+    "check_trailers",
+    "octet_pairs",
+]
 
 _is_name: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 _is_bad_value: Final = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z").search
@@ -38,12 +48,35 @@ _SPECIAL: Final = _CONNECTION_SPECIFIC | {b"content-length", b"cookie", b"expect
 _REQUEST_PSEUDO: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 _RESPONSE_PSEUDO: Final = frozenset({b":status"})
 _NO_PSEUDO: Final[frozenset[bytes]] = frozenset()
+FORBIDDEN_TRAILERS: Final = frozenset({b"content-length", b"host", b"transfer-encoding"})
+"""What decides about framing and routing, and so cannot come late (RFC 9110 §6.5.1)."""
 _FIELD_OVERHEAD: Final = 32
 _SHORT_COOKIE_OCTETS: Final = 20  # so short a secret could be guessed from the lengths of compressed sections
 
 
 class MalformedSectionError(ValueError):
     """A section breaks the rules; the message says which."""
+
+
+def octet_pairs(headers: HeadersType) -> list[HeaderType]:
+    """Return a section of the application as tuples of a name and a value; other sequences of two are made tuples.
+
+    Raises:
+        LocalProtocolError: it is something else.
+    """
+    pairs: list[HeaderType] = []
+    given: Iterable[object] = headers
+    for each in given:
+        field = tuple(each) if isinstance(each, list) else each
+        if (
+            not isinstance(field, tuple)
+            or len(field) != 2
+            or not isinstance(field[0], bytes)
+            or not isinstance(field[1], bytes)
+        ):
+            raise LocalProtocolError(f"a field is a name and a value, both of them bytes, and not {each!r}")
+        pairs.append(field)
+    return pairs
 
 
 class SectionFacts:
@@ -130,6 +163,19 @@ def check_trailers(headers: Iterable[HeaderType]) -> None:
         MalformedSectionError: it must not be sent, or delivered.
     """
     _check_fields(headers, _NO_PSEUDO, SectionFacts())
+
+
+def check_own_trailers(headers: Iterable[HeaderType]) -> None:
+    """Check a trailer section of this side, which has to leave out what cannot come late, and not only to ignore it.
+
+    Raises:
+        MalformedSectionError: it must not be sent.
+    """
+    fields = list(headers)
+    check_trailers(fields)
+    for name, _ in fields:
+        if name in FORBIDDEN_TRAILERS:
+            raise MalformedSectionError(f"{name!r} cannot be a trailer")
 
 
 def facts_unchecked(headers: Iterable[HeaderType]) -> SectionFacts:

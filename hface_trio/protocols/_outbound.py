@@ -12,7 +12,15 @@ from typing import Final, TypeAlias
 
 from ..errors import LocalProtocolError
 from ..models import HeadersType, HeaderType
-from ._fields import MalformedSectionError, SectionFacts, facts_unchecked, normalize, protect_secrets, section_octets
+from ._fields import (
+    MalformedSectionError,
+    SectionFacts,
+    facts_unchecked,
+    normalize,
+    octet_pairs,
+    protect_secrets,
+    section_octets,
+)
 
 __all__ = ["OutboundSection", "SectionCheck", "SectionPreparer"]
 
@@ -95,10 +103,9 @@ class SectionPreparer:
         return section
 
     def _prepare(self, headers: HeadersType, check: SectionCheck) -> OutboundSection:
-        for field in headers:
-            if not isinstance(field[0], bytes) or not isinstance(field[1], bytes):
-                raise LocalProtocolError(f"names and values of fields are bytes, got {field!r}")
-        fields = normalize(headers, split_cookies=self._split_cookies) if self._normalized else list(headers)
+        fields = octet_pairs(headers)
+        if self._normalized:
+            fields = normalize(fields, split_cookies=self._split_cookies)
         if self._checked:
             try:
                 facts = check(fields) or SectionFacts()

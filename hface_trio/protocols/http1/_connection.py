@@ -333,9 +333,10 @@ class HTTP1Connection(HTTPOverTCPProtocol):
     def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
         exchange = self._sending_exchange(stream_id, SENDING_BODY)
         trailers = check_trailers(headers)
-        if exchange.tunnel or exchange.bodiless or exchange.unsent is not None:
-            raise LocalProtocolError("trailers go with a chunked body only", stream_id=stream_id)
-        # a peer of HTTP/1.0 cannot be sent any
+        if exchange.tunnel or (exchange.bodiless and exchange.method != b"HEAD"):
+            raise LocalProtocolError("this message has no trailers", stream_id=stream_id)
+        self._check_body(exchange, 0, end_stream=True)
+        # Only a chunked body can carry them, and none that goes to a peer of HTTP/1.0: elsewhere they are dropped.
         self._end_sending(exchange, trailers if exchange.chunked else [])
 
     def _sending_exchange(self, stream_id: int, due: Sending) -> Exchange:

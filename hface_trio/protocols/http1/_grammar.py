@@ -13,7 +13,6 @@ __all__ = [
     "FIELD_VALUE",
     "METHOD",
     "TARGET",
-    "TRAILER_FORBIDDEN_FIELDS",
     "list_members",
     "reason_phrase",
 ]
@@ -36,8 +35,6 @@ AUTHORITY_WITH_PORT = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb"
 
 # RFC 9110 §7.6.1, RFC 9113 §8.2.2: what belongs to one connection and has no place in the form of HTTP/2
 CONNECTION_FIELDS = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
-# RFC 9110 §6.5.1: what decides about framing and routing cannot come late
-TRAILER_FORBIDDEN_FIELDS = frozenset({b"content-length", b"host", b"transfer-encoding"})
 
 _REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 _CLASS_REASONS = {1: b"Informational", 2: b"Success", 3: b"Redirection", 4: b"Client Error", 5: b"Server Error"}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ...errors import LocalProtocolError
 from ...models import HeadersType, HeaderType
+from .._fields import FORBIDDEN_TRAILERS, octet_pairs
 from ._grammar import (
     AUTHORITY,
     AUTHORITY_WITH_PORT,
@@ -22,7 +23,6 @@ from ._grammar import (
     FIELD_VALUE,
     METHOD,
     TARGET,
-    TRAILER_FORBIDDEN_FIELDS,
 )
 
 __all__ = ["OutboundRequest", "OutboundResponse", "check_request", "check_response", "check_trailers", "plain_lines"]
@@ -49,12 +49,6 @@ _remembered: dict[HeaderType, bytes] = {}
 """Field lines by field."""
 _LONGEST_LENGTH = 19  # digits that fit every counter
 _STATUSES = {b"%d" % status: status for status in range(100, 600)}
-
-
-def _hashable(headers: HeadersType) -> HeadersType:
-    """Return the same fields as tuples, where somebody has made lists of them."""
-    first: object = headers[0] if headers else None
-    return [(field[0], field[1]) for field in headers] if isinstance(first, list) else headers
 
 
 class OutboundRequest(NamedTuple):
@@ -87,7 +81,7 @@ def check_request(headers: HeadersType) -> OutboundRequest:
     hosts: list[bytes] = []
     options: list[bytes] = []
     content_length: int | None = None
-    for field in _hashable(headers):
+    for field in octet_pairs(headers):
         line = _remembered.get(field)
         if line is not None:
             lines.append(line)
@@ -155,7 +149,7 @@ def check_response(headers: HeadersType) -> OutboundResponse:
     lines: list[bytes] = []
     content_length: int | None = None
     upgrades = False
-    for field in _hashable(headers):
+    for field in octet_pairs(headers):
         line = _remembered.get(field)
         if line is None:
             name, value = field
@@ -195,11 +189,14 @@ def plain_lines(headers: HeadersType) -> list[bytes] | None:
         LocalProtocolError: a field cannot be sent.
     """
     lines: list[bytes] = []
-    for field in _hashable(headers):
-        line = _remembered.get(field)
-        if line is None:
+    for field in headers:
+        try:
+            line = _remembered.get(field)
             name, value = field
-            if name in _SPECIAL_FIELDS:
+        except (TypeError, ValueError):
+            return None
+        if line is None:
+            if name in _SPECIAL_FIELDS or type(name) is not bytes or type(value) is not bytes:
                 return None
             line = _field_line(name, value)
         lines.append(line)
@@ -213,9 +210,9 @@ def check_trailers(headers: HeadersType) -> list[HeaderType]:
         LocalProtocolError: it cannot be sent.
     """
     fields: list[HeaderType] = []
-    for name, value in headers:
+    for name, value in octet_pairs(headers):
         _field_line(name, value)
-        if name in TRAILER_FORBIDDEN_FIELDS or name == b"upgrade":
+        if name in FORBIDDEN_TRAILERS or name == b"upgrade":
             raise LocalProtocolError(f"{name!r} cannot be a trailer")
         fields.append((name, value))
     return fields

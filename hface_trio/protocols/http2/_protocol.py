@@ -13,7 +13,7 @@ from ...events import Event
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
 from .._faults import ConnectionFault
-from .._fields import check_trailers
+from .._fields import check_own_trailers
 from .._interfaces import Buffer, OutputEnd
 from .._outbound import SectionPreparer
 from ._codes import HTTP2ErrorCode, HTTP2Setting
@@ -124,7 +124,7 @@ class H2Protocol(H2Inspection):
     def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
         """Send a trailer section and end the sending side of the stream."""
         stream = self._sending(stream_id)
-        section = self._prepare(headers, check_trailers)
+        section = self._prepare(headers, check_own_trailers)
         if section.fields:
             self._connection.core.send_section(stream.state, section, end_stream=True)
         else:

@@ -15,7 +15,7 @@ from ...errors import LocalProtocolError
 from ...events import Event
 from ...limits import Limits
 from ...models import DatagramType, HeadersType
-from .._fields import check_trailers
+from .._fields import check_own_trailers
 from .._interfaces import Buffer
 from .._outbound import OutboundSection, SectionCheck, SectionPreparer
 from ..quic import ConnectionIdSource, QUICConnection
@@ -121,7 +121,7 @@ class H3Protocol(H3Inspection):
     def submit_trailers(self, stream_id: int, headers: HeadersType) -> None:
         """Send a trailer section and end the sending side of the stream."""
         stream = self._sending(stream_id)
-        section = self._prepare(headers, check_trailers)
+        section = self._prepare(headers, check_own_trailers)
         if stream.tunnel and section.fields:
             raise LocalProtocolError("a tunnel has no trailers", stream_id=stream_id)
         if section.fields:

@@ -103,9 +103,28 @@ def test_a_response_without_body_takes_no_data(request_octets: bytes, status: by
     protocol.submit_headers(stream_id, [(b":status", status)])
     with pytest.raises(LocalProtocolError):
         protocol.submit_data(stream_id, b"x")
+    protocol.submit_data(stream_id, b"", end_stream=True)
+    assert opened(protocol) == 3
+
+
+@pytest.mark.parametrize("status", [b"204", b"304"])
+def test_a_status_without_content_takes_no_trailers(status: bytes) -> None:
+    protocol = server()
+    stream_id = opened(protocol, GET)
+    protocol.submit_headers(stream_id, [(b":status", status)])
     with pytest.raises(LocalProtocolError):
         protocol.submit_trailers(stream_id, [(b"a", b"b")])
     protocol.submit_data(stream_id, b"", end_stream=True)
+    assert opened(protocol) == 3
+
+
+def test_trailers_of_the_answer_to_head_are_dropped() -> None:
+    protocol = server()
+    stream_id = opened(protocol, HEAD)
+    protocol.submit_headers(stream_id, OK)
+    protocol.bytes_to_send()
+    protocol.submit_trailers(stream_id, [(b"a", b"b")])
+    assert protocol.bytes_to_send() == b""
     assert opened(protocol) == 3
 
 
@@ -124,12 +143,24 @@ def test_trailers_that_cannot_be_sent_change_nothing(trailers: list[tuple[bytes,
     protocol.submit_data(stream_id, b"", end_stream=True)
 
 
-def test_trailers_do_not_go_with_a_declared_length() -> None:
+def test_trailers_behind_a_declared_length_are_dropped() -> None:
     protocol = server()
     stream_id = opened(protocol)
-    protocol.submit_headers(stream_id, [*OK, length(0)])
+    protocol.submit_headers(stream_id, [*OK, length(5)])
+    protocol.submit_data(stream_id, b"hello")
+    protocol.bytes_to_send()
+    protocol.submit_trailers(stream_id, [(b"a", b"b")])
+    assert protocol.bytes_to_send() == b""
+    assert opened(protocol) == 3
+
+
+def test_trailers_do_not_make_up_for_what_a_declared_length_lacks() -> None:
+    protocol = server()
+    stream_id = opened(protocol)
+    protocol.submit_headers(stream_id, [*OK, length(5)])
     with pytest.raises(LocalProtocolError):
         protocol.submit_trailers(stream_id, [(b"a", b"b")])
+    protocol.submit_data(stream_id, b"hello", end_stream=True)
 
 
 def test_each_part_has_its_turn() -> None:

@@ -1,0 +1,1 @@
+"""Claims that hold on every version of HTTP alike, tried over each."""
