@@ -170,9 +170,7 @@ class Client:
         finally:
             del self._attempts[origin]
             attempt.over.set()
-        if connection.multiplexed:
-            self._shared[origin] = connection
-        else:
+        if not connection.multiplexed:
             self._serial_origins.add(origin)
         return connection
 
@@ -186,11 +184,20 @@ class Client:
     async def _open(self, url: RequestURL) -> HTTPConnection:
         if self._own_nursery.nursery is None:
             raise ConfigurationError("use the client inside 'async with open_client() as client:'")
-        return await open_connection(self._own_nursery.nursery, self._opener, url, self._tls_config)
+        connection = await open_connection(self._own_nursery.nursery, self._opener, url, self._tls_config)
+        if connection.multiplexed:
+            self._serial_origins.discard(url.origin)  # it may have been one until now
+            if self._shared_with(url.origin) is None:
+                self._shared[url.origin] = connection
+        return connection
 
     def release(self, url: RequestURL, connection: HTTPConnection) -> None:
         """Take a connection back after an exchange: keep it if it can be used again."""
-        if connection.multiplexed or connection.has_expired() or not connection.is_available():
+        if connection.multiplexed:
+            if self._shared.get(url.origin) is not connection:
+                connection.drain()  # one of several that were made at once, of which one is shared
+            return
+        if connection.has_expired() or not connection.is_available():
             return
         idle = self._idle.setdefault(url.origin, deque())
         while len(idle) >= _MAX_IDLE_PER_ORIGIN:
