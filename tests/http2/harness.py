@@ -14,19 +14,19 @@ from hface_trio.connections import HTTPConnection
 from hface_trio.testing import MemoryNetworking
 
 from ..connections.harness import ADDRESS, Handler, Outcomes, serving
-from .raw import RawPeer
+from ..multiplexed.served import Served as _Served
+from ..multiplexed.served import hello, started
+from .raw import PREFACE, RawPeer
 
 __all__ = ["URL", "Handler", "Outcomes", "Served", "connected", "hello", "serving2", "started"]
 
 URL = "http://localhost:80"
 
 
-class Served:
+class Served(_Served):
     """A server, and what connects to it."""
 
-    def __init__(self, server: hface_trio.Server, network: MemoryNetworking) -> None:
-        self.server = server
-        self.network = network
+    url = URL
 
     async def peer(self, settings: dict[int, int] | None = None) -> RawPeer:
         """Connect a raw client; both sides' settings are acknowledged."""
@@ -34,18 +34,12 @@ class Served:
         await peer.start(settings)
         return peer
 
-    def assert_nothing_left(self) -> None:
-        """No handler runs, nothing is buffered."""
-        statistics = self.server.statistics()
-        assert statistics.handlers == 0
-        assert statistics.buffered_octets == 0
-
 
 @contextlib.asynccontextmanager
 async def serving2(handler: Handler, **options: Any) -> AsyncIterator[Served]:
     """Run a server for a block; afterwards nothing of it may be left."""
     async with serving(handler, **options) as s:
-        yield Served(s.server, s.network)
+        yield Served(s.server, s.network, http_versions=["2"])
 
 
 @contextlib.asynccontextmanager
@@ -53,17 +47,24 @@ async def connected(
     script: Callable[[RawPeer], Awaitable[object]] | None = None,
     *,
     settings: dict[int, int] | None = None,
+    nursery: trio.Nursery | None = None,
     **options: Any,
 ) -> AsyncIterator[tuple[HTTPConnection, RawPeer]]:
     """Connect the client under test to a raw server, which runs ``script`` beside the block, if there is one.
 
     After the block nothing may be left of the connection.
+
+    Args:
+        script: what the server does.
+        settings: of the server.
+        nursery: the connection's, if it is not to be one of its own.
+        options: of ``connect``.
     """
     network = MemoryNetworking()
     (listener,) = await network.listen_tcp(ADDRESS)
-    async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as own:
         connect = functools.partial(
-            hface_trio.connect, nursery, URL, http_versions=["2"], networking=network, **options
+            hface_trio.connect, nursery or own, URL, http_versions=["2"], networking=network, **options
         )
         connection = await connect()
         peer = RawPeer(await listener.accept(), client=False)
@@ -81,20 +82,8 @@ async def connected(
 
 
 async def _preface(peer: RawPeer) -> bytes:
-    from .raw import PREFACE
-
     data = b""
     while len(data) < len(PREFACE):
         data += await peer.stream.receive_some()
     assert data.startswith(PREFACE)
     return data[len(PREFACE) :]
-
-
-async def hello(stream: hface_trio.HTTPStream) -> None:
-    await stream.send_response(200, body=b"hello")
-
-
-async def started(outcomes: Outcomes, count: int = 1) -> None:
-    """Wait until handlers noted that they began."""
-    for _ in range(count):
-        assert await outcomes.next() == "started"

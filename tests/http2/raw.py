@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import trio
 from hpack import Decoder, Encoder
@@ -37,6 +37,15 @@ _F = TypeVar("_F", bound=Frame)
 _Headers = list[tuple[bytes, bytes]]
 
 
+class _Offer(NamedTuple):
+    """A body that waits for windows."""
+
+    octets: int
+    frame_octets: int
+    pad: int | None
+    end: bool
+
+
 class RawPeer:
     """Sends what frames it is told to, keeps all that come.
 
@@ -59,6 +68,8 @@ class RawPeer:
         self._next_id = 1
         self._checked = 0
         self._ended: set[int] = set()
+        self._sent: dict[int, int] = {}  # octets that windows count; on stream 0, of all streams
+        self._offered: dict[int, _Offer] = {}
 
     # Sending
 
@@ -82,9 +93,12 @@ class RawPeer:
 
     def data(self, stream_id: int, data: bytes = b"", *, end: bool = False, pad: int | None = None) -> Frame:
         flags = ["END_STREAM"] if end else []
-        if pad is None:
-            return DataFrame(stream_id, data, flags=flags)
-        return DataFrame(stream_id, data, flags=[*flags, "PADDED"], pad_length=pad)
+        frame = DataFrame(stream_id, data, flags=flags)
+        if pad is not None:
+            frame = DataFrame(stream_id, data, flags=[*flags, "PADDED"], pad_length=pad)
+        for counted in (0, stream_id):
+            self._sent[counted] = self._sent.get(counted, 0) + frame.flow_controlled_length
+        return frame
 
     def reset(self, stream_id: int, code: int = CANCEL) -> Frame:
         return RstStreamFrame(stream_id, error_code=code)
@@ -100,6 +114,35 @@ class RawPeer:
 
     def goaway(self, last_stream_id: int, code: int = NO_ERROR) -> Frame:
         return GoAwayFrame(0, last_stream_id=last_stream_id, error_code=code)
+
+    async def offer(
+        self, stream_id: int, octets: int, *, frame_octets: int = 16_000, pad: int | None = None, end: bool = True
+    ) -> None:
+        """Send a body as the windows let it through: what fits now, and the rest while frames are taken."""
+        self._offered[stream_id] = _Offer(octets, frame_octets, pad, end)
+        await self._send_offered()
+
+    async def _send_offered(self) -> None:
+        for stream_id, offer in list(self._offered.items()):
+            frames: list[Frame] = []
+            left = offer.octets
+            while left:
+                part = min(left, offer.frame_octets)
+                needed = part + (0 if offer.pad is None else offer.pad + 1)
+                if needed > min(
+                    self.allowed(stream_id) - self._sent.get(stream_id, 0), self.allowed(0) - self._sent.get(0, 0)
+                ):
+                    break
+                frames.append(self.data(stream_id, bytes(part), pad=offer.pad))
+                left -= part
+            if left:
+                self._offered[stream_id] = offer._replace(octets=left)
+            else:
+                del self._offered[stream_id]
+                if offer.end:
+                    frames.append(self.data(stream_id, end=True))
+            if frames:
+                await self.send(*frames)
 
     async def request(self, fields: Iterable[tuple[bytes, bytes]] = GET, *, end: bool = True) -> int:
         """Open a stream; return its id."""
@@ -132,6 +175,8 @@ class RawPeer:
         if answers and not self.at_end:
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self.stream.send_all(answers)  # should it fail: what came is still looked at
+        if self._offered:
+            await self._send_offered()
 
     def _taken(self, frame: Frame) -> bytes:
         self.log.append(frame)
@@ -211,6 +256,10 @@ class RawPeer:
 
     def credit(self, stream_id: int) -> int:
         return sum(f.window_increment for f in self.all(WindowUpdateFrame, stream_id))
+
+    def allowed(self, stream_id: int) -> int:
+        """What a window of the other side has let through in all, and would let through."""
+        return (65_536 if stream_id else 65_535) + self.credit(stream_id)
 
     # The end
 

@@ -14,6 +14,8 @@ from hface_trio.connections import HTTPConnection
 from hface_trio.testing import DatagramConditions, MemoryNetworking
 
 from ..connections.harness import Handler, Outcomes
+from ..multiplexed.served import Served as _Served
+from ..multiplexed.served import hello, started
 from ..protocols.quic.network import client_tls, server_tls
 from .raw import RawPeer, Window
 
@@ -24,12 +26,13 @@ ADDRESS = ("localhost", 443)
 LATENCY = DatagramConditions(delay_seconds=0.005)
 
 
-class Served:
+class Served(_Served):
     """A server, and what connects to it."""
 
+    url = URL
+
     def __init__(self, server: hface_trio.Server, network: MemoryNetworking, nursery: trio.Nursery) -> None:
-        self.server = server
-        self.network = network
+        super().__init__(server, network, http_versions=["3"], tls_config=client_tls())
         self.nursery = nursery
 
     async def raw_unstarted(self, **options: Any) -> RawPeer:
@@ -49,22 +52,6 @@ class Served:
         peer = await self.raw(window=window, **options)
         await peer.start(settings)
         return peer
-
-    async def connect(self, nursery: trio.Nursery, **options: Any) -> HTTPConnection:
-        """Connect a client of ours."""
-        arguments: dict[str, Any] = {"http_versions": ["3"], "tls_config": client_tls(), "networking": self.network}
-        return await hface_trio.connect(nursery, URL, **{**arguments, **options})
-
-    def client(self, **options: Any) -> hface_trio.Client:
-        """Make a client of ours."""
-        arguments: dict[str, Any] = {"http_versions": ["3"], "tls_config": client_tls(), "networking": self.network}
-        return hface_trio.open_client(**{**arguments, **options})
-
-    def assert_nothing_left(self) -> None:
-        """No handler runs, nothing is buffered."""
-        statistics = self.server.statistics()
-        assert statistics.handlers == 0
-        assert statistics.buffered_octets == 0
 
 
 @contextlib.asynccontextmanager
@@ -93,20 +80,29 @@ async def connected(
     settings: dict[int, int] | None = None,
     window: Window | None = None,
     raw: dict[str, Any] | None = None,
+    nursery: trio.Nursery | None = None,
     **options: Any,
 ) -> AsyncIterator[tuple[HTTPConnection, RawPeer]]:
     """Connect the client under test to a raw server, which runs ``script`` beside the block, if there is one.
 
     After the block nothing may be left of the connection.
+
+    Args:
+        script: what the server does.
+        settings: of the server.
+        window: windows of the server.
+        raw: options of the server.
+        nursery: the connection's, if it is not to be one of its own.
+        options: of ``connect``.
     """
     network = MemoryNetworking(to_servers=LATENCY, to_clients=LATENCY)
     (socket,) = await network.listen_udp(ADDRESS)
-    async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as own:
         peer = RawPeer(socket, window=window, **(raw or {}))
-        nursery.start_soon(peer.run)
+        own.start_soon(peer.run)
         connect = functools.partial(
             hface_trio.connect,
-            nursery,
+            nursery or own,
             URL,
             http_versions=["3"],
             tls_config=client_tls(),
@@ -125,13 +121,3 @@ async def connected(
         await connection.aclose()
         assert connection.statistics().buffered_octets == 0
         await peer.close()
-
-
-async def hello(stream: hface_trio.HTTPStream) -> None:
-    await stream.send_response(200, body=b"hello")
-
-
-async def started(outcomes: Outcomes, count: int = 1) -> None:
-    """Wait until handlers noted that they began."""
-    for _ in range(count):
-        assert await outcomes.next() == "started"

@@ -175,22 +175,27 @@ class RawPeer:
 
     async def run(self) -> None:
         """Receive and send until the connection is over, or ``vanish``."""
-        with self._scope:
+        try:
+            with self._scope:
+                await self._receive_and_send()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.socket.aclose()
+
+    async def _receive_and_send(self) -> None:
+        self.flush()
+        while not self.at_end:
+            timer = None if self.quic is None else self.quic.get_timer()
+            batch = []
+            with trio.CancelScope(deadline=math.inf if timer is None else timer):
+                batch = await self.socket.receive()
+            now = trio.current_time()
+            if self.quic is not None and (timer := self.quic.get_timer()) is not None and timer <= now:
+                self.quic.handle_timer(now + 1e-6)
+            for payload, address in batch:
+                self._take(payload, address)
+            self._take_events()
             self.flush()
-            while not self.at_end:
-                timer = None if self.quic is None else self.quic.get_timer()
-                batch = []
-                with trio.CancelScope(deadline=math.inf if timer is None else timer):
-                    batch = await self.socket.receive()
-                now = trio.current_time()
-                if self.quic is not None and (timer := self.quic.get_timer()) is not None and timer <= now:
-                    self.quic.handle_timer(now + 1e-6)
-                for payload, address in batch:
-                    self._take(payload, address)
-                self._take_events()
-                self.flush()
-        with trio.CancelScope(shield=True):
-            await self.socket.aclose()
 
     def flush(self) -> None:
         """Send what may leave now."""
@@ -291,6 +296,12 @@ class RawPeer:
     async def credit_connection(self, octets: int) -> None:
         """Widen the window of the connection."""
         self.quic._local_max_data.value += octets
+        self.flush()
+        await trio.lowlevel.checkpoint()
+
+    async def allow_streams(self, count: int) -> None:
+        """MAX_STREAMS."""
+        self.quic._local_max_streams_bidi.value = count
         self.flush()
         await trio.lowlevel.checkpoint()
 
