@@ -287,8 +287,8 @@ class HTTPConnection(RawConnection):
         self._drain_late(driver)
 
     def _drain_late(self, driver: _Driver) -> None:
-        """Drain a connection that was still being made when its server began to shut down; HTTP/1.1 sees to it itself."""
-        if self._context.draining and self.multiplexed and not self._client_side:
+        """Drain a connection that was still being made when its server began to shut down."""
+        if self._context.draining and not self._client_side:
             driver.drain()
 
     async def __aenter__(self) -> Self:

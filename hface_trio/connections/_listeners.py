@@ -36,6 +36,17 @@ ConnectionHandler: TypeAlias = Callable[[HTTPConnection], Awaitable[object]]
 _T = TypeVar("_T")
 
 _ACCEPT_BATCH = 64
+_ACCEPT_LAST = 4096
+"""Connections that are taken at the end: what a system lets wait, even if it was told to let many."""
+
+
+def _accept_waiting(listener: ByteStreamListener, begin: Callable[[ByteStream], None], at_most: int) -> None:
+    """Accept the connections that are there, so many at the most."""
+    for _ in range(at_most):
+        stream = listener.accept_nowait()
+        if stream is None:
+            return
+        begin(stream)
 
 
 async def handle_connection(handler: Callable[[_T], Awaitable[object]], connection: _T, host: str) -> None:
@@ -138,6 +149,7 @@ class HTTPOverTCPListener(HTTPListener):
         self._context = context or ConnectionContext()
         names = protocol_factory.alpn_protocols
         self._sniffs = "h2" in names and len(names) > 1
+        self._accepting: dict[ByteStreamListener, Callable[[ByteStream], None]] = {}
 
     @classmethod
     async def create(
@@ -196,22 +208,24 @@ class HTTPOverTCPListener(HTTPListener):
     async def _accept(
         self, listener: ByteStreamListener, connection_handler: ConnectionHandler, nursery: trio.Nursery
     ) -> None:
-        while True:
-            try:
-                stream: ByteStream | None = await listener.accept()
-            except trio.ClosedResourceError:
-                return
-            # A batch at a time: in a storm of connections each waits for one pass of the scheduler, not for hundreds.
-            accepted = 0
-            while stream is not None:
-                address = stream.extra_attributes.remote_address
-                host = address[0] if address is not None else ""
-                if self._context.admission.admit(host):
-                    nursery.start_soon(self._serve_connection, stream, host, connection_handler)
-                else:
-                    stream.abort()
-                accepted += 1
-                stream = listener.accept_nowait() if accepted < _ACCEPT_BATCH else None
+        def begin(stream: ByteStream) -> None:
+            address = stream.extra_attributes.remote_address
+            host = address[0] if address is not None else ""
+            if self._context.admission.admit(host):
+                nursery.start_soon(self._serve_connection, stream, host, connection_handler)
+            else:
+                stream.abort()
+
+        self._accepting[listener] = begin
+        try:
+            while True:
+                begin(await listener.accept())
+                # A batch at a time: in a storm of connections each waits for one pass of the scheduler, not for hundreds.
+                _accept_waiting(listener, begin, _ACCEPT_BATCH)
+        except trio.ClosedResourceError:
+            return
+        finally:
+            del self._accepting[listener]
 
     async def _serve_connection(self, stream: ByteStream, host: str, connection_handler: ConnectionHandler) -> None:
         async def open_and_handle(stream: ByteStream) -> None:
@@ -280,8 +294,10 @@ class HTTPOverTCPListener(HTTPListener):
         return "h2" if decided else None, received
 
     async def aclose(self) -> None:
-        """Stop listening. Connections that were accepted go on."""
+        """Stop listening. Connections that were accepted go on, and so do those whose peers think that they were."""
         for listener in self._listeners:
+            if (begin := self._accepting.get(listener)) is not None:
+                _accept_waiting(listener, begin, _ACCEPT_LAST)
             await listener.aclose()
         await trio.lowlevel.checkpoint()
 

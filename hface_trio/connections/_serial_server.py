@@ -48,10 +48,10 @@ class SerialServerDriver(SerialDriver):
     """Serves streams with a handler."""
 
     __slots__ = (
-        "_answered_at",
         "_http1",
         "_owes_close",
         "_ready",
+        "_ready_at",
         "_says_close",
         "_scope",
         "_serving",
@@ -76,7 +76,8 @@ class SerialServerDriver(SerialDriver):
         self._ready: HTTPStream | None = None
         self._serving: HTTPStream | None = None
         self._scope = trio.CancelScope()
-        self._answered_at = -math.inf
+        self._ready_at = record.opened_at
+        """When the client could last have begun to send a request."""
         self._says_close = False
         self._owes_close = False
 
@@ -119,7 +120,7 @@ class SerialServerDriver(SerialDriver):
     def drain(self) -> None:
         """Take one more request at most, and say with its answer that there will be no other.
 
-        Where the latest head has left without saying so, the client may send a request as soon as it has read that answer: it
+        Where the latest head has left without saying so, or the connection is new, the client may be sending a request: it
         has a moment for that.
         """
         self.draining.set()
@@ -127,7 +128,7 @@ class SerialServerDriver(SerialDriver):
         said_nothing = self.handler is not None and (
             serving.rules.head_sent
             if serving is not None
-            else self._answered_at > trio.current_time() - _ONE_MORE_SECONDS
+            else self._ready_at > trio.current_time() - _ONE_MORE_SECONDS
         )
         if said_nothing:
             self._owes_close = True
@@ -178,7 +179,7 @@ class SerialServerDriver(SerialDriver):
     def _finish(self, stream: HTTPStream, code: int) -> None:
         """Settle what a handler left behind; ``code`` is the status that an unanswered request gets, if any."""
         self._serving = None
-        self._answered_at = trio.current_time()
+        self._ready_at = trio.current_time()
         rules = stream.rules
         if (not rules.ended or rules.broken or stream.sending) and stream.cause is None:
             stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
