@@ -48,6 +48,7 @@ __all__ = ["H11ServerProtocol", "HTTP1Server"]
 _BODILESS_METHODS = frozenset({b"HEAD", b"CONNECT"})  # whose responses have none, or not always
 _BODILESS_STATUSES = frozenset({204, 304})
 _JOINED_OCTETS = 4 * 1024  # copying so little costs less than another buffer
+_NO_REQUEST = (b"", b"\r")  # what may wait in front of a request that has not begun
 _LEADING_EMPTY_LINES = 2  # RFC 9112 §2.2 asks for at least one; old clients sent one behind a POST body
 
 
@@ -416,7 +417,7 @@ class HTTP1Server(HTTP1Connection):
 
     def submit_goaway(self) -> None:
         self._closing = True
-        if self._receiving is RECEIVING_IDLE and not self._buffer:
+        if self._receiving is RECEIVING_IDLE and self._buffer in _NO_REQUEST:
             self._terminate(0, None, OutputEnd.CLOSED)
 
     def submit_close(self, error_code: int = 0, message: str | None = None) -> None:

@@ -72,6 +72,14 @@ def test_goaway_ends_an_idle_connection_at_once() -> None:
     assert protocol.has_expired()
 
 
+def test_half_an_empty_line_is_no_request_that_has_begun() -> None:
+    protocol = server()
+    feed(protocol, b"\r")
+    protocol.submit_goaway()
+    assert events_of(protocol) == [ConnectionTerminated(0, None)]
+    assert protocol.output_end is OutputEnd.CLOSED
+
+
 def test_goaway_tells_the_client_with_the_response_under_way() -> None:
     protocol = server()
     opened(protocol)
