@@ -6,6 +6,7 @@
     ├── ConfigurationError           a setting cannot be used: endpoint, certificate, engine    (also a ValueError)
     ├── ProtocolError                HTTP was broken …
     │   ├── LocalProtocolError       … by the caller: nothing was sent
+    │   │   ├── SectionTooLargeError … by a field section that the peer does not take
     │   │   └── SendCapacityError    … by submitting more than the stream may hold
     │   └── RemoteProtocolError      … by the peer
     ├── StreamError                  one exchange is over, its connection may live on
@@ -35,6 +36,7 @@ __all__ = [
     "ProtocolError",
     "RemoteProtocolError",
     "RequestNotProcessedError",
+    "SectionTooLargeError",
     "SendCapacityError",
     "SendingStoppedError",
     "StreamError",
@@ -71,6 +73,10 @@ class ProtocolError(HfaceError):
 
 class LocalProtocolError(ProtocolError):
     """The caller asked for what HTTP, or the state of the stream, does not allow. Nothing was sent."""
+
+
+class SectionTooLargeError(LocalProtocolError):
+    """A field section is longer than the peer said it takes (HTTP/3, RFC 9114 §4.2.2). Nothing was sent."""
 
 
 class SendCapacityError(LocalProtocolError):

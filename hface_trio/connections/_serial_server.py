@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import trio
 
-from ..errors import BodyTooLargeError, HfaceError, RemoteProtocolError, StreamResetError
+from ..errors import BodyTooLargeError, HfaceError, RemoteProtocolError, SectionTooLargeError, StreamResetError
 from ..events import HeadersReceived, StreamEvent
 from ..models import HeadersType
 from ..networking import ByteStream
@@ -40,6 +40,8 @@ def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
     """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
     if stream.cause is not None and isinstance(exc, HfaceError | trio.BrokenResourceError):
         logger.debug("handler of %r ended with its stream: %s", stream, exc)
+    elif isinstance(exc, SectionTooLargeError):  # the peer's doing: worth a line, and no traceback for each request
+        logger.warning("handler of %r: %s", stream, exc)
     else:
         logger.error("handler of %r failed", stream, exc_info=exc)
 
@@ -126,9 +128,7 @@ class SerialServerDriver(SerialDriver):
         self.draining.set()
         serving = self._serving
         said_nothing = self.handler is not None and (
-            serving.rules.head_sent
-            if serving is not None
-            else self._ready_at > trio.current_time() - _ONE_MORE_SECONDS
+            serving.rules.head_sent if serving is not None else self._ready_at > trio.current_time() - _ONE_MORE_SECONDS
         )
         if said_nothing:
             self._owes_close = True

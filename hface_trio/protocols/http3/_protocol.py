@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from aioquic.quic.configuration import QuicConfiguration
 
-from ...errors import LocalProtocolError
+from ...errors import LocalProtocolError, SectionTooLargeError
 from ...events import Event
 from ...limits import Limits
 from ...models import DatagramType, HeadersType
@@ -309,7 +309,7 @@ class H3Protocol(H3Inspection):
         section = self._preparer.prepare(headers, check)
         largest = (self._connection.peer_settings or {}).get(HTTP3Setting.MAX_FIELD_SECTION_SIZE)
         if largest is not None and section.octets > largest:
-            raise LocalProtocolError(f"field section is longer than the {largest} octets that the peer takes")
+            raise SectionTooLargeError(f"field section is longer than the {largest} octets that the peer takes")
         return section
 
     def _send_section(self, stream: RequestStream, section: OutboundSection, *, end_stream: bool) -> None:
