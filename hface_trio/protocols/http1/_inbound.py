@@ -27,7 +27,7 @@ __all__ = ["RequestFields", "Response", "request_section", "translate_response",
 # absolute-form = scheme "://" authority path-abempty [ "?" query ] (RFC 9112 §3.2.2)
 _ABSOLUTE_FORM = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?]*+)(.*)")
 
-_SPECIAL_FIELDS = CONNECTION_FIELDS | {b"host", b"te", b"expect"}
+_SPECIAL_FIELDS = CONNECTION_FIELDS | {b"host", b"http2-settings", b"te", b"expect"}
 # What a Connection field cannot take out: these are meant for every recipient, or have rules of their own.
 _NOT_NOMINATED = frozenset(
     {
@@ -37,8 +37,7 @@ _NOT_NOMINATED = frozenset(
         b"upgrade",
         b"close",
         b"keep-alive",
-        b"http2-settings",
-    }  # the last goes with upgrade
+    }
 )
 
 
@@ -81,6 +80,8 @@ class RequestFields:
             passed_on = [field for field in passed_on if field[0] not in nominated]
         if self.upgrades:
             passed_on += special.upgrades
+            if b"http2-settings" in options:  # it counts only where it is nominated (RFC 7540 §3.2.1)
+                passed_on += special.http2_settings
         self.passed_on: list[HeaderType] = passed_on
         """The fields that go with the request; not to be changed."""
 
@@ -95,13 +96,14 @@ class Response(NamedTuple):
 class _Special:
     """What the fields say that are not just passed on."""
 
-    __slots__ = ("expectations", "hosts", "options", "upgrades")
+    __slots__ = ("expectations", "hosts", "http2_settings", "options", "upgrades")
 
     def __init__(self) -> None:
         self.hosts: list[bytes] = []
         self.options: list[bytes] = []
         self.expectations: list[bytes] = []
         self.upgrades: list[HeaderType] = []
+        self.http2_settings: list[HeaderType] = []
 
     def take(self, field: HeaderType, others: list[HeaderType]) -> None:
         """Take note of a field, and add to ``others`` what is passed on of it."""
@@ -116,6 +118,8 @@ class _Special:
             others.append(field)
         elif name == b"upgrade":
             self.upgrades.append(field)
+        elif name == b"http2-settings":
+            self.http2_settings.append(field)
 
     def nominated(self) -> frozenset[bytes]:
         """Return the names of the fields that a Connection field takes out."""

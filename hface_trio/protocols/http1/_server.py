@@ -417,7 +417,7 @@ class HTTP1Server(HTTP1Connection):
 
     def submit_goaway(self) -> None:
         self._closing = True
-        if self._receiving is RECEIVING_IDLE and self._buffer in _NO_REQUEST:
+        if self._receiving is RECEIVING_IDLE and bytes(self._buffer[:2]) in _NO_REQUEST:
             self._terminate(0, None, OutputEnd.CLOSED)
 
     def submit_close(self, error_code: int = 0, message: str | None = None) -> None:
