@@ -19,6 +19,7 @@ from hface_trio.protocols.http3._frames import pack_frame, pack_goaway, pack_var
 
 from ..protocols.http3.raw_peer import CONTROL, DECODER, ENCODER, data, headers, section, settings_frame
 from ..protocols.quic.network import ALPN, authority, server_tls
+from .received import Received
 
 __all__ = [
     "GET",
@@ -79,45 +80,6 @@ class _Machine(QuicConnection):
         receiver.highest_offset = highest
 
 
-class _Received:
-    """What came on one stream, taken apart as it comes."""
-
-    def __init__(self, *, typed: bool) -> None:
-        self.frames: list[tuple[int, bytes]] = []
-        self.body = bytearray()
-        self.ended = False
-        self._typed = typed  # the type of a unidirectional stream comes first
-        self._rest = b""
-        self._left = 0  # of a DATA frame
-
-    def feed(self, octets: bytes) -> None:
-        rest = self._rest + octets if self._rest else octets
-        while rest:
-            if self._left:
-                part, rest = rest[: self._left], rest[self._left :]
-                self._left -= len(part)
-                self.body += part
-                continue
-            if self._typed:
-                if (found := read_varint(rest)) is None:
-                    break
-                self._typed, rest = False, rest[found[1] :]
-                continue
-            kind = read_varint(rest)
-            length = None if kind is None else read_varint(rest, kind[1])
-            if kind is None or length is None:
-                break
-            if kind[0] == 0:
-                self.frames.append((0, b""))
-                self._left, rest = length[0], rest[length[1] :]
-                continue
-            if len(rest) < length[0] + length[1]:
-                break
-            self.frames.append((kind[0], rest[length[1] : length[0] + length[1]]))
-            rest = rest[length[0] + length[1] :]
-        self._rest = rest
-
-
 class RawPeer:
     """Sends what octets it is told to on what stream it is told to, keeps all that comes.
 
@@ -147,7 +109,7 @@ class RawPeer:
         self.quic: _Machine | None = None
         self._window = window
         self._streams = streams
-        self._received: dict[int, _Received] = {}
+        self._received: dict[int, Received] = {}
         self._decoder = pylsqpack.Decoder(4096, 16)
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
@@ -224,10 +186,10 @@ class RawPeer:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _on(self, stream_id: int) -> _Received:
+    def _on(self, stream_id: int) -> Received:
         received = self._received.get(stream_id)
         if received is None:
-            received = self._received[stream_id] = _Received(typed=stream_id % 4 >= 2)
+            received = self._received[stream_id] = Received(typed=stream_id % 4 >= 2)
         return received
 
     # Sending

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import trio
 
-from hface_trio.connections import HTTPConnection
-from hface_trio.protocols.http3 import HTTP3Settings
+import hface_trio
+from hface_trio.connections import HTTPConnection, HTTPOverQUICListener, HTTPOverTCPListener
+from hface_trio.protocols import HTTP2ServerFactory
+from hface_trio.protocols.http3 import HTTP3ServerFactory, HTTP3Settings
 from hface_trio.protocols.quic import QUICSettings
 from hface_trio.testing import MemoryNetworking
 
@@ -19,6 +22,7 @@ from ..connections.harness import Handler
 from ..http2 import harness as http2
 from ..http3 import harness as http3
 from ..http3.raw import Window
+from ..protocols.quic.network import client_tls, server_tls
 from .peer import Codes, Fields, Peer
 from .peer2 import CODES as CODES_2
 from .peer2 import Peer2
@@ -118,6 +122,12 @@ class Version(abc.ABC):
         """
 
     @abc.abstractmethod
+    def listening(
+        self, handle: Callable[[HTTPConnection], Awaitable[object]]
+    ) -> contextlib.AbstractAsyncContextManager[Callable[[trio.Nursery], Awaitable[HTTPConnection]]]:
+        """Listen for a block, and let ``handle`` have each connection; the value connects to it. Nothing is left bound."""
+
+    @abc.abstractmethod
     def listeners(self, network: MemoryNetworking) -> list[object]:
         """Return the addresses at which a network has somebody listening, or connected."""
 
@@ -163,6 +173,17 @@ class _Version2(Version):
             if script is not None:
                 scripts.start_soon(script, peer)
             yield connection, peer
+
+    @contextlib.asynccontextmanager
+    async def listening(
+        self, handle: Callable[[HTTPConnection], Awaitable[object]]
+    ) -> AsyncIterator[Callable[[trio.Nursery], Awaitable[HTTPConnection]]]:
+        network = MemoryNetworking()
+        listener = await HTTPOverTCPListener.create(HTTP2ServerFactory(), http2.ADDRESS, networking=network)
+        connect = functools.partial(hface_trio.connect, http_versions=["2"], networking=network)
+        async with _listening(listener, handle):
+            yield lambda nursery: connect(nursery, self.url)
+        assert self.listeners(network) == []
 
     def listeners(self, network: MemoryNetworking) -> list[object]:
         return list(network._listeners)
@@ -212,6 +233,19 @@ class _Version3(Version):
                 scripts.start_soon(script, peer)
             yield connection, peer
 
+    @contextlib.asynccontextmanager
+    async def listening(
+        self, handle: Callable[[HTTPConnection], Awaitable[object]]
+    ) -> AsyncIterator[Callable[[trio.Nursery], Awaitable[HTTPConnection]]]:
+        network = MemoryNetworking(to_servers=http3.LATENCY, to_clients=http3.LATENCY)
+        factory = HTTP3ServerFactory(server_tls())
+        listener = await HTTPOverQUICListener.create(factory, http3.ADDRESS, networking=network)
+        options = {"http_versions": ["3"], "tls_config": client_tls(), "networking": network}
+        connect = functools.partial(hface_trio.connect, **options)
+        async with _listening(listener, handle):
+            yield lambda nursery: connect(nursery, self.url)
+        assert self.listeners(network) == []
+
     def listeners(self, network: MemoryNetworking) -> list[object]:
         return list(network._links.sockets)
 
@@ -220,6 +254,16 @@ def _window(window: int | None, connection_window: int | None = None) -> Window 
     if connection_window is not None:
         return Window(connection=connection_window)
     return None if window is None else Window(stream=window)
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    listener: HTTPOverTCPListener | HTTPOverQUICListener, handle: Callable[[HTTPConnection], Awaitable[object]]
+) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.serve, handle)
+        yield
+        await listener.aclose()
 
 
 VERSIONS: dict[str, Version] = {"2": _Version2(), "3": _Version3()}

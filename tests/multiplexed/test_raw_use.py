@@ -1,8 +1,7 @@
-"""HTTP/3 connections used raw: events and stream ids on both sides, without streams."""
+"""Connections used raw: events and stream ids on both sides, without streams."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,7 +10,6 @@ import trio.testing
 
 import hface_trio
 from hface_trio import HTTPConnection, LocalProtocolError
-from hface_trio.connections import HTTPOverQUICListener
 from hface_trio.events import (
     ConnectionTerminated,
     DataReceived,
@@ -21,36 +19,28 @@ from hface_trio.events import (
     StreamResetReceived,
     TrailersReceived,
 )
-from hface_trio.protocols.http3 import HTTP3ServerFactory
-from hface_trio.testing import MemoryNetworking
 
-from ..protocols.quic.network import client_tls, server_tls
-from .harness import ADDRESS, LATENCY, URL
-from .raw import GET, POST, RESPONSE
+from .version import Version
 
 Clock = trio.testing.MockClock
+RESPONSE = [(b":status", b"200")]
 
 
 async def exchange(
-    server: Callable[[HTTPConnection], Awaitable[object]], client: Callable[[HTTPConnection], Awaitable[object]]
+    version: Version,
+    server: Callable[[HTTPConnection], Awaitable[object]],
+    client: Callable[[HTTPConnection], Awaitable[object]],
 ) -> None:
     """Run a script on each side of a connection."""
-    network = MemoryNetworking(to_servers=LATENCY, to_clients=LATENCY)
-    factory = HTTP3ServerFactory(server_tls())
-    listener = await HTTPOverQUICListener.create(factory, ADDRESS, networking=network)
 
     async def handle(connection: HTTPConnection) -> None:
         async with connection:
             await server(connection)
 
     with trio.fail_after(500):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(listener.serve, handle)
-            connect = functools.partial(hface_trio.connect, http_versions=["3"], tls_config=client_tls())
-            async with await connect(nursery, URL, networking=network) as connection:
+        async with trio.open_nursery() as nursery, version.listening(handle) as connect:
+            async with await connect(nursery) as connection:
                 await client(connection)
-            await listener.aclose()
-        assert network._links.sockets == {}
 
 
 async def events_of(connection: HTTPConnection, **options: bool) -> list[Event]:
@@ -62,7 +52,8 @@ async def events_of(connection: HTTPConnection, **options: bool) -> list[Event]:
     return found
 
 
-async def test_an_exchange(autojump_clock: Clock) -> None:
+async def test_an_exchange(version: Version, autojump_clock: Clock) -> None:
+    stream_id = version.id_of(0)
     of_server: list[Event] = []
 
     async def server(connection: HTTPConnection) -> None:
@@ -73,16 +64,15 @@ async def test_an_exchange(autojump_clock: Clock) -> None:
             of_server.append(event)
             if isinstance(event, TrailersReceived):
                 break
-        await connection.send_headers(0, [(b":status", b"103")])
-        await connection.send_headers(0, RESPONSE)
-        await connection.send_data(0, b"x" * 200_000)
-        await connection.send_trailers(0, [(b"x-end", b"1")])
+        await connection.send_headers(stream_id, [(b":status", b"103")])
+        await connection.send_headers(stream_id, RESPONSE)
+        await connection.send_data(stream_id, b"x" * 200_000)
+        await connection.send_trailers(stream_id, [(b"x-end", b"1")])
         await events_of(connection)
 
     async def client(connection: HTTPConnection) -> None:
-        stream_id = connection.get_available_stream_id()
-        assert stream_id == 0
-        await connection.send_headers(stream_id, POST)
+        assert connection.get_available_stream_id() == stream_id
+        await connection.send_headers(stream_id, version.POST)
         await connection.send_data(stream_id, b"abc")
         await connection.send_trailers(stream_id, [(b"x-up", b"1")])
         found: list[Event] = []
@@ -95,21 +85,22 @@ async def test_an_exchange(autojump_clock: Clock) -> None:
                 found.append(event)
         assert octets == 200_000
         assert found == [
-            InformationalReceived(0, [(b":status", b"103")]),
-            HeadersReceived(0, RESPONSE, False),
-            TrailersReceived(0, [(b"x-end", b"1")]),
+            InformationalReceived(stream_id, [(b":status", b"103")]),
+            HeadersReceived(stream_id, RESPONSE, False),
+            TrailersReceived(stream_id, [(b"x-end", b"1")]),
         ]
 
-    await exchange(server, client)
+    await exchange(version, server, client)
     assert of_server == [
-        HeadersReceived(0, POST, False),
-        DataReceived(0, b"abc", False),
-        TrailersReceived(0, [(b"x-up", b"1")]),
+        HeadersReceived(stream_id, version.POST, False),
+        DataReceived(stream_id, b"abc", False),
+        TrailersReceived(stream_id, [(b"x-up", b"1")]),
     ]
 
 
-async def test_credit_by_hand(autojump_clock: Clock) -> None:
+async def test_credit_by_hand(version: Version, autojump_clock: Clock) -> None:
     """What is not acknowledged stops its sender at the window."""
+    stream_id = version.id_of(0)
 
     async def server(connection: HTTPConnection) -> None:
         octets = 0
@@ -119,26 +110,26 @@ async def test_credit_by_hand(autojump_clock: Clock) -> None:
                 if isinstance(event, DataReceived):
                     octets += len(event.data)
         assert 60_000 < octets <= 65_536
-        connection.acknowledge(0, octets)
+        connection.acknowledge(stream_id, octets)
         with trio.move_on_after(5):
             while octets < 100_000:
                 event = await connection.receive_event(auto_acknowledge=False)
                 if isinstance(event, DataReceived):
                     octets += len(event.data)
         assert octets == 100_000
-        await connection.send_headers(0, RESPONSE, end_stream=True)
+        await connection.send_headers(stream_id, RESPONSE, end_stream=True)
         await events_of(connection)
 
     async def client(connection: HTTPConnection) -> None:
-        await connection.send_headers(connection.get_available_stream_id(), POST)
-        await connection.send_data(0, bytes(100_000), end_stream=True)
+        await connection.send_headers(connection.get_available_stream_id(), version.POST)
+        await connection.send_data(stream_id, bytes(100_000), end_stream=True)
         while not isinstance(await connection.receive_event(), HeadersReceived):
             pass
 
-    await exchange(server, client)
+    await exchange(version, server, client)
 
 
-async def test_streams_that_ended_give_their_credit_back(autojump_clock: Clock) -> None:
+async def test_streams_that_ended_give_their_credit_back(version: Version, autojump_clock: Clock) -> None:
     async def server(connection: HTTPConnection) -> None:
         with pytest.raises(trio.EndOfChannel):
             while True:
@@ -149,15 +140,16 @@ async def test_streams_that_ended_give_their_credit_back(autojump_clock: Clock) 
     async def client(connection: HTTPConnection) -> None:
         for number in range(250):
             stream_id = connection.get_available_stream_id()
-            assert stream_id == 4 * number
-            await connection.send_headers(stream_id, GET, end_stream=True)
+            assert stream_id == version.id_of(number)
+            await connection.send_headers(stream_id, version.GET, end_stream=True)
             while not isinstance(await connection.receive_event(), HeadersReceived):
                 pass
 
-    await exchange(server, client)
+    await exchange(version, server, client)
 
 
-async def test_resets_of_either_side(autojump_clock: Clock) -> None:
+async def test_resets_of_either_side(version: Version, autojump_clock: Clock) -> None:
+    first, second = version.id_of(0), version.id_of(1)
     resets: list[Event] = []
 
     async def server(connection: HTTPConnection) -> None:
@@ -166,32 +158,32 @@ async def test_resets_of_either_side(autojump_clock: Clock) -> None:
                 event = await connection.receive_event()
                 if isinstance(event, StreamResetReceived):
                     resets.append(event)
-                elif isinstance(event, HeadersReceived) and event.stream_id == 4:
-                    await connection.send_stream_reset(4, 4711)
+                elif isinstance(event, HeadersReceived) and event.stream_id == second:
+                    await connection.send_stream_reset(second, 4711)
 
     async def client(connection: HTTPConnection) -> None:
-        await connection.send_headers(connection.get_available_stream_id(), POST)
-        await connection.send_headers(connection.get_available_stream_id(), POST)
-        await connection.send_stream_reset(0, 4712)
+        await connection.send_headers(connection.get_available_stream_id(), version.POST)
+        await connection.send_headers(connection.get_available_stream_id(), version.POST)
+        await connection.send_stream_reset(first, 4712)
         while not isinstance(event := await connection.receive_event(), StreamResetReceived):
             pass
-        assert event == StreamResetReceived(4, 4711)
+        assert event == StreamResetReceived(second, 4711)
         await trio.sleep(1)
 
-    await exchange(server, client)
-    assert resets == [StreamResetReceived(0, 4712)]
+    await exchange(version, server, client)
+    assert resets == [StreamResetReceived(first, 4712)]
 
 
-async def test_the_end_is_the_last_event_and_calls_raise_behind_it(autojump_clock: Clock) -> None:
+async def test_the_end_is_the_last_event_and_calls_raise_behind_it(version: Version, autojump_clock: Clock) -> None:
     async def server(connection: HTTPConnection) -> None:
         await connection.receive_event()
         await connection.aclose()
 
     async def client(connection: HTTPConnection) -> None:
-        await connection.send_headers(connection.get_available_stream_id(), POST)
+        await connection.send_headers(connection.get_available_stream_id(), version.POST)
         found = await events_of(connection)
         assert isinstance(found[-1], ConnectionTerminated)
         with pytest.raises((hface_trio.ConnectionLostError, trio.ClosedResourceError, LocalProtocolError)):
-            await connection.send_data(0, b"x")
+            await connection.send_data(version.id_of(0), b"x")
 
-    await exchange(server, client)
+    await exchange(version, server, client)
