@@ -38,12 +38,19 @@ _ONE_MORE_SECONDS = 1.0
 
 def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
     """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
-    if stream.cause is not None and isinstance(exc, HfaceError | trio.BrokenResourceError):
+    if stream.cause is not None and _tells_of_departure(exc):
         logger.debug("handler of %r ended with its stream: %s", stream, exc)
     elif isinstance(exc, SectionTooLargeError):  # the peer's doing: worth a line, and no traceback for each request
         logger.warning("handler of %r: %s", stream, exc)
     else:
         logger.error("handler of %r failed", stream, exc_info=exc)
+
+
+def _tells_of_departure(exc: BaseException) -> bool:
+    """Whether an exception, or all of a group, is what calls raise when the peer has left."""
+    if isinstance(exc, BaseExceptionGroup):
+        return all(map(_tells_of_departure, exc.exceptions))
+    return isinstance(exc, (HfaceError, trio.BrokenResourceError))
 
 
 class SerialServerDriver(SerialDriver):

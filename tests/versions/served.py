@@ -30,6 +30,8 @@ class Version:
         self.number = number
         self.scheme = "https" if number == "3" else "http"
         self.url = f"{self.scheme}://localhost:8000"
+        self.cancelled = {"1.1": 0, "2": 0x8, "3": 0x10C}[number]
+        """The code that cancels a request."""
 
     def request(self, method: bytes = b"GET", path: bytes = b"/") -> list[tuple[bytes, bytes]]:
         """Return the head of a request."""
