@@ -56,7 +56,9 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
     A handler gets it with the request's head read; a client gets it with the request's head sent. As an asynchronous
     iterator it yields the events that follow; :meth:`iter_data` yields only the body.
 
-    Header names and values, and the attributes made of them, are bytes as they came.
+    Header names and values, and the attributes made of them, are bytes as they came. ``scheme`` is what the client says: on
+    cleartext connections a gateway that ends TLS says ``https``, and so may anybody. What proves TLS is
+    ``extra_attributes.tls_version`` (RFC 9110 §7.4).
     """
 
     __slots__ = ()
