@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ._connection import HTTPConnection
     from ._driver import StreamDriver
     from ._observer import StreamRecord
-    from ._writer import SendQueue
+    from ._send_queue import SendQueue
 
 __all__ = ["Exchange"]
 

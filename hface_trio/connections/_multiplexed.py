@@ -24,8 +24,9 @@ from ..models import HeadersType
 from ..protocols import HTTPOverQUICProtocol, OutputEnd
 from ._multiplexed_input import MultiplexedInput
 from ._output import SEND_BUFFER_OCTETS
+from ._send_queue import SendQueue
 from ._stream import HTTPStream
-from ._writer import CLOGGED_OCTETS, SendQueue
+from ._writer import CLOGGED_OCTETS
 
 if TYPE_CHECKING:
     from ..networking import Buffer
