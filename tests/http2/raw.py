@@ -244,6 +244,9 @@ class RawPeer:
     def body(self, stream_id: int) -> bytes:
         return b"".join(f.data for f in self.all(DataFrame, stream_id))
 
+    def body_octets(self, stream_id: int) -> int:
+        return len(self.body(stream_id))
+
     def ended(self, stream_id: int) -> bool:
         return stream_id in self._ended
 

@@ -6,23 +6,12 @@ import pytest
 import trio
 import trio.testing
 
-from hface_trio import HTTPStream
-
+from ..multiplexed.served import SLOW_BODY, slow
 from .harness import hello, serving2
 from .raw import NO_ERROR
 
 Clock = trio.testing.MockClock
 LAST = 2**31 - 1
-BODY = b"x" * 100_000
-
-
-async def slow(stream: HTTPStream) -> None:
-    await trio.sleep(1)
-    await stream.send_headers([(b":status", b"200"), (b"content-length", b"%d" % len(BODY))])
-    for start in range(0, len(BODY), 10_000):
-        await stream.send_data(BODY[start : start + 10_000])
-        await trio.sleep(0.2)
-    await stream.send_data(b"", end_stream=True)
 
 
 async def test_the_wire_of_a_drain(autojump_clock: Clock) -> None:
@@ -31,7 +20,7 @@ async def test_the_wire_of_a_drain(autojump_clock: Clock) -> None:
         peer = await s.peer()
         first = await peer.request()
         await peer.read_for(30)
-        assert await peer.response(first) == (200, BODY)
+        assert await peer.response(first) == (200, SLOW_BODY)
         second = await peer.request()
         await peer.alive()
         peer.acknowledges_pings = False
@@ -46,8 +35,8 @@ async def test_the_wire_of_a_drain(autojump_clock: Clock) -> None:
         assert trio.current_time() == pytest.approx(began + 1, abs=0.01)
         assert peer.goaways()[1] == (crossing, NO_ERROR)
         late = await peer.request()
-        assert await peer.response(second) == (200, BODY)
-        assert await peer.response(crossing) == (200, BODY)
+        assert await peer.response(second) == (200, SLOW_BODY)
+        assert await peer.response(crossing) == (200, SLOW_BODY)
         await peer.read_to_end()
         assert late not in peer.sections
         assert peer.resets() == []

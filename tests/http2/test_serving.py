@@ -160,14 +160,9 @@ async def test_the_server_is_unhurt_by_a_cancelled_nursery(autojump_clock: Clock
 async def test_a_cancelled_server_says_goaway(autojump_clock: Clock) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep_forever()
-
     peer = None
     with trio.CancelScope() as scope:
-        async with serving2(handler) as s:
+        async with serving2(outcomes.sleep) as s:
             peer = await s.peer()
             await peer.request()
             await started(outcomes)

@@ -9,14 +9,11 @@ from hyperframe.frame import DataFrame
 
 from hface_trio import HTTPStream, StreamResetError
 
+from ..multiplexed.served import body_of_path
 from .harness import Outcomes, hello, serving2
 from .raw import FLOW_CONTROL_ERROR, GET, INITIAL_WINDOW_SIZE, POST
 
 Clock = trio.testing.MockClock
-
-
-async def body_of_path(stream: HTTPStream) -> None:
-    await stream.send_response(200, body=b"x" * int(stream.path[1:]))
 
 
 def get(octets: int) -> list[tuple[bytes, bytes]]:

@@ -5,22 +5,11 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from hface_trio import HTTPStream
-
+from ..multiplexed.served import SLOW_BODY, slow
 from .harness import hello, serving3
 from .raw import LAST, Code
 
 Clock = trio.testing.MockClock
-BODY = b"x" * 100_000
-
-
-async def slow(stream: HTTPStream) -> None:
-    await trio.sleep(1)
-    await stream.send_headers([(b":status", b"200"), (b"content-length", b"%d" % len(BODY))])
-    for start in range(0, len(BODY), 10_000):
-        await stream.send_data(BODY[start : start + 10_000])
-        await trio.sleep(0.2)
-    await stream.send_data(b"", end_stream=True)
 
 
 async def test_the_wire_of_a_drain(autojump_clock: Clock) -> None:
@@ -29,7 +18,7 @@ async def test_the_wire_of_a_drain(autojump_clock: Clock) -> None:
         peer = await s.peer()
         first = await peer.request()
         await peer.read_for(10)
-        assert await peer.response(first) == (200, BODY)
+        assert await peer.response(first) == (200, SLOW_BODY)
         second = await peer.request()
         await peer.alive()
         nursery.start_soon(s.server.shutdown, 20)
@@ -42,8 +31,8 @@ async def test_the_wire_of_a_drain(autojump_clock: Clock) -> None:
         assert peer.goaways()[1] == crossing + 4
         late = await peer.request()
         await peer.until(lambda: dict(peer.resets()).get(late) == Code.REQUEST_REJECTED)
-        assert await peer.response(second) == (200, BODY)
-        assert await peer.response(crossing) == (200, BODY)
+        assert await peer.response(second) == (200, SLOW_BODY)
+        assert await peer.response(crossing) == (200, SLOW_BODY)
         await peer.read_to_end()
         assert peer.closed_with == Code.NO_ERROR
         assert [stream_id for stream_id, _ in peer.resets()] == [late]
@@ -87,5 +76,5 @@ async def test_a_server_that_drains_takes_no_new_connections(autojump_clock: Clo
         late = await s.raw()
         await late.read_to_end()
         assert late.closed_with == 0x2  # CONNECTION_REFUSED
-        assert await peer.response(stream_id) == (200, BODY)
+        assert await peer.response(stream_id) == (200, SLOW_BODY)
         await peer.close()

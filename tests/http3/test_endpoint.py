@@ -6,8 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from hface_trio import HTTPStream, Limits
+from hface_trio import Limits
 
+from ..multiplexed.served import count
 from .harness import hello, serving3
 from .raw import POST, Code, data
 from .strangers import serving_quic
@@ -46,15 +47,8 @@ async def test_connections_over_tcp_count_for_the_limit_too(autojump_clock: Cloc
         await peer.close()
 
 
-async def echo_size(stream: HTTPStream) -> None:
-    octets = 0
-    async for chunk in stream.iter_data():
-        octets += len(chunk)
-    await stream.send_response(200, body=b"%d" % octets)
-
-
 async def test_a_flood_of_datagrams_to_a_busy_connection_is_dropped_and_counted(autojump_clock: Clock) -> None:
-    async with serving_quic(echo_size) as s:
+    async with serving_quic(count) as s:
         peer = await s.peer()
         stream_id = await peer.request(POST, end=False)
         await peer.alive()

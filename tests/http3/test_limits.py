@@ -78,12 +78,7 @@ async def test_credit_for_streams_returns_as_slots_free(autojump_clock: Clock) -
 async def test_streams_beyond_the_credit_end_the_connection(autojump_clock: Clock) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep_forever()
-
-    async with serving3(handler, limits=Limits(concurrent_streams=2)) as s:
+    async with serving3(outcomes.sleep, limits=Limits(concurrent_streams=2)) as s:
         peer = await s.peer()
         peer.quic._remote_max_streams_bidi = 100
         await peer.request()
@@ -129,12 +124,7 @@ async def test_a_breach_on_the_connection_cancels_all_handlers(autojump_clock: C
     act, code = breach
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep_forever()
-
-    async with serving3(handler) as s:
+    async with serving3(outcomes.sleep) as s:
         peer = await s.peer()
         await peer.request()
         await peer.request(POST, end=False)

@@ -105,12 +105,7 @@ async def test_a_handler_that_ends_after_stop_sending_is_no_failure(
 async def test_the_loss_of_the_servers_socket_cancels_all_handlers(autojump_clock: Clock) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep_forever()
-
-    async with serving3(handler) as s:
+    async with serving3(outcomes.sleep) as s:
         peer = await s.peer()
         for _ in range(5):
             await peer.request()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+from ..http2.raw import RawPeer as RawPeer2
+from ..http3.raw import RawPeer as RawPeer3
 
 __all__ = ["ALL", "Codes", "Fields", "Peer"]
 
+_Raw = TypeVar("_Raw", RawPeer2, RawPeer3)
 Fields = list[tuple[bytes, bytes]]
 ALL = -1
 """In a GOAWAY: no request is excluded."""
@@ -24,10 +28,11 @@ class Codes(NamedTuple):
     malformed: int
 
 
-class Peer(abc.ABC):
+class Peer(abc.ABC, Generic[_Raw]):
     """One end of a connection: sends what it is told to, keeps all that comes.
 
     Attributes:
+        raw: the peer behind the face; what it calls as the other version's does is the same.
         codes: of its version.
         halves: whether the directions of a stream end each for itself, so that a reset of one is answered by one of the
             other.
@@ -38,6 +43,9 @@ class Peer(abc.ABC):
     halves: bool
     GET: Fields
     POST: Fields
+
+    def __init__(self, raw: _Raw) -> None:
+        self.raw = raw
 
     # Sending
 
@@ -110,29 +118,29 @@ class Peer(abc.ABC):
     # Receiving
 
     @property
-    @abc.abstractmethod
     def at_end(self) -> bool:
         """Whether the connection is over."""
+        return self.raw.at_end
 
-    @abc.abstractmethod
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until a condition holds; the end of the connection before it is a failure."""
+        await self.raw.until(condition)
 
-    @abc.abstractmethod
     async def read_for(self, seconds: float) -> None:
         """Take what comes within a time."""
+        await self.raw.read_for(seconds)
 
-    @abc.abstractmethod
     async def read_to_end(self) -> None:
         """Take all that comes until the connection is over."""
+        await self.raw.read_to_end()
 
-    @abc.abstractmethod
     async def response(self, stream_id: int) -> tuple[int, bytes]:
         """Wait for a whole response; return its status and body."""
+        return await self.raw.response(stream_id)
 
-    @abc.abstractmethod
     async def alive(self) -> None:
         """Find the connection alive: a ping is acknowledged."""
+        await self.raw.alive()
 
     async def request_of(self, stream_id: int) -> Fields:
         """Wait for the head of a request; return it."""
@@ -145,17 +153,17 @@ class Peer(abc.ABC):
     def sections(self, stream_id: int) -> list[Fields]:
         """Heads and trailers, in order."""
 
-    @abc.abstractmethod
     def body(self, stream_id: int) -> bytes:
         """What has come of a body."""
+        return self.raw.body(stream_id)
 
-    @abc.abstractmethod
     def body_octets(self, stream_id: int) -> int:
         """How much has come of a body."""
+        return self.raw.body_octets(stream_id)
 
-    @abc.abstractmethod
     def ended(self, stream_id: int) -> bool:
         """Whether the other side ended a stream in order."""
+        return self.raw.ended(stream_id)
 
     @abc.abstractmethod
     def requests(self) -> list[int]:

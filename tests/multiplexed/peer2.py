@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from hyperframe.frame import Frame, RstStreamFrame
 
@@ -19,7 +19,7 @@ FRAME_OCTETS = 16_384
 ALL_ID = 2**31 - 1
 
 
-class Peer2(Peer):
+class Peer2(Peer[raw.RawPeer]):
     """One RST_STREAM says what the directions that are open end with."""
 
     codes = CODES
@@ -28,7 +28,7 @@ class Peer2(Peer):
     POST = raw.POST
 
     def __init__(self, peer: raw.RawPeer) -> None:
-        self.raw = peer
+        super().__init__(peer)
         self._ended_at: dict[int, int] = {}  # how many frames had come when this side ended a stream
 
     # Sending
@@ -98,40 +98,10 @@ class Peer2(Peer):
     async def update_priority(self, stream_id: int, value: bytes) -> None:
         await self.raw.send(struct.pack(">HBBBLL", 0, 4 + len(value), 0x10, 0, 0, stream_id) + value)
 
-    # Receiving
-
-    @property
-    def at_end(self) -> bool:
-        return self.raw.at_end
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        await self.raw.until(condition)
-
-    async def read_for(self, seconds: float) -> None:
-        await self.raw.read_for(seconds)
-
-    async def read_to_end(self) -> None:
-        await self.raw.read_to_end()
-
-    async def response(self, stream_id: int) -> tuple[int, bytes]:
-        return await self.raw.response(stream_id)
-
-    async def alive(self) -> None:
-        await self.raw.alive()
-
     # What came
 
     def sections(self, stream_id: int) -> list[Fields]:
         return self.raw.sections.get(stream_id, [])
-
-    def body(self, stream_id: int) -> bytes:
-        return self.raw.body(stream_id)
-
-    def body_octets(self, stream_id: int) -> int:
-        return len(self.raw.body(stream_id))
-
-    def ended(self, stream_id: int) -> bool:
-        return self.raw.ended(stream_id)
 
     def requests(self) -> list[int]:
         return list(self.raw.sections)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ..http3 import raw
 from .peer import ALL, Codes, Fields, Peer
@@ -19,7 +19,7 @@ CODES = Codes(
 )
 
 
-class Peer3(Peer):
+class Peer3(Peer[raw.RawPeer]):
     """RESET_STREAM ends what this side sends, STOP_SENDING what the other does."""
 
     codes = CODES
@@ -28,7 +28,7 @@ class Peer3(Peer):
     POST = raw.POST
 
     def __init__(self, peer: raw.RawPeer) -> None:
-        self.raw = peer
+        super().__init__(peer)
         self._ended: set[int] = set()  # by this side
 
     # Sending
@@ -92,40 +92,10 @@ class Peer3(Peer):
     async def update_priority(self, stream_id: int, value: bytes) -> None:
         await self.raw.send(self.raw.control, raw.pack_frame(0xF0700, raw.pack_varint(stream_id) + value))
 
-    # Receiving
-
-    @property
-    def at_end(self) -> bool:
-        return self.raw.at_end
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        await self.raw.until(condition)
-
-    async def read_for(self, seconds: float) -> None:
-        await self.raw.read_for(seconds)
-
-    async def read_to_end(self) -> None:
-        await self.raw.read_to_end()
-
-    async def response(self, stream_id: int) -> tuple[int, bytes]:
-        return await self.raw.response(stream_id)
-
-    async def alive(self) -> None:
-        await self.raw.alive()
-
     # What came
 
     def sections(self, stream_id: int) -> list[Fields]:
         return self.raw.sections(stream_id)
-
-    def body(self, stream_id: int) -> bytes:
-        return self.raw.body(stream_id)
-
-    def body_octets(self, stream_id: int) -> int:
-        return self.raw.body_octets(stream_id)
-
-    def ended(self, stream_id: int) -> bool:
-        return self.raw.ended(stream_id)
 
     def requests(self) -> list[int]:
         return self.raw.requests()

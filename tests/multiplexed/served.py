@@ -12,7 +12,9 @@ from hface_trio.testing import MemoryNetworking
 
 from ..connections.harness import Outcomes
 
-__all__ = ["Outcomes", "Served", "hello", "started"]
+__all__ = ["SLOW_BODY", "Outcomes", "Served", "body_of_path", "count", "hello", "slow", "started"]
+
+SLOW_BODY = b"x" * 100_000
 
 
 class Served:
@@ -49,6 +51,31 @@ class Served:
 
 async def hello(stream: hface_trio.HTTPStream) -> None:
     await stream.send_response(200, body=b"hello")
+
+
+async def body_of_path(stream: hface_trio.HTTPStream) -> None:
+    """Send as many octets as the path says."""
+    await stream.send_response(200, body=b"x" * int(stream.path[1:]))
+
+
+async def count(stream: hface_trio.HTTPStream) -> None:
+    """Tell how many octets came; for ``/sleep``, let them lie."""
+    if stream.path == b"/sleep":
+        await trio.sleep_forever()
+    octets = 0
+    async for chunk in stream.iter_data():
+        octets += len(chunk)
+    await stream.send_response(200, body=b"%d" % octets)
+
+
+async def slow(stream: hface_trio.HTTPStream) -> None:
+    """Take three seconds for a response."""
+    await trio.sleep(1)
+    await stream.send_headers([(b":status", b"200"), (b"content-length", b"%d" % len(SLOW_BODY))])
+    for start in range(0, len(SLOW_BODY), 10_000):
+        await stream.send_data(SLOW_BODY[start : start + 10_000])
+        await trio.sleep(0.2)
+    await stream.send_data(b"", end_stream=True)
 
 
 async def started(outcomes: Outcomes, count: int = 1) -> None:

@@ -102,6 +102,13 @@ async def exchange_of(connection: hface_trio.HTTPConnection, version: Version) -
         assert stream.trailers == [(b"x-end", b"1")]
 
 
+async def connect_and_fetch(s: Serving, version: Version) -> None:
+    async with trio.open_nursery() as nursery:
+        connection = await s.connect(nursery)
+        async with connection:
+            await exchange_of(connection, version)
+
+
 def octets_of(version: Version) -> int:
     """How much an exchange takes: more than the windows; where each packet costs, not much more."""
     return len(BODY) if version.number == "2" else 100_000
@@ -171,14 +178,9 @@ async def test_a_connect_cancelled_at_each_checkpoint_leaves_nothing(version: Ve
     async with version.serving(everything) as s:
         servers = version.listeners(s.network)
 
-        async def connect_and_fetch() -> None:
-            async with trio.open_nursery() as nursery:
-                connection = await s.connect(nursery)
-                async with connection:
-                    await exchange_of(connection, version)
-
+        act = functools.partial(connect_and_fetch, s, version)
         n = 1
-        while await cancelled_at(n, connect_and_fetch):
+        while await cancelled_at(n, act):
             await trio.sleep(20)
             assert s.server.statistics().connections == 0
             assert version.listeners(s.network) == servers
@@ -217,14 +219,9 @@ async def test_a_client_and_its_connection_cancelled_at_any_time_leave_nothing(
     async with version.serving(everything) as s:
         servers = version.listeners(s.network)
 
-        async def connect_and_fetch() -> None:
-            async with trio.open_nursery() as nursery:
-                connection = await s.connect(nursery)
-                async with connection:
-                    await exchange_of(connection, version)
-
+        act = functools.partial(connect_and_fetch, s, version)
         n = 1
-        while await cancelled_after(n, connect_and_fetch):
+        while await cancelled_after(n, act):
             await trio.sleep(11)
             assert version.listeners(s.network) == servers
             assert s.server.statistics().connections == 0

@@ -8,7 +8,7 @@ import trio.testing
 
 from hface_trio import HTTPStream, Timeouts
 
-from .served import hello
+from .served import body_of_path, count, hello
 from .version import Version
 
 Clock = trio.testing.MockClock
@@ -26,10 +26,7 @@ class Neighbours:
             await hello(stream)
             return
         await self.answered.wait()
-        octets = 0
-        async for chunk in stream.iter_data():
-            octets += len(chunk)
-        await stream.send_response(200, body=b"%d" % octets)
+        await count(stream)
 
 
 @pytest.mark.parametrize("octets", [40_000, 40_000_000])
@@ -84,15 +81,7 @@ async def test_uploads_nobody_reads_do_not_hold_up_one_that_is_read(
 ) -> None:
     """Many streams fill their windows; one more sends a large body through."""
 
-    async def handler(stream: HTTPStream) -> None:
-        if stream.path == b"/sleep":
-            await trio.sleep_forever()
-        read = 0
-        async for chunk in stream.iter_data():
-            read += len(chunk)
-        await stream.send_response(200, body=b"%d" % read)
-
-    async with version.serving(handler, timeouts=PATIENT) as s:
+    async with version.serving(count, timeouts=PATIENT) as s:
         peer = await s.peer()
         began = trio.current_time()
         for _ in range(streams):
@@ -111,9 +100,6 @@ async def test_uploads_nobody_reads_do_not_hold_up_one_that_is_read(
 
 
 async def test_downloads_nobody_reads_hold_up_nobody(version: Version, autojump_clock: Clock) -> None:
-    async def body_of_path(stream: HTTPStream) -> None:
-        await stream.send_response(200, body=b"x" * int(stream.path[1:]))
-
     async with version.serving(body_of_path, timeouts=PATIENT) as s:
         peer, other = await s.peer(window=20_000), await s.peer()
         for _ in range(50):

@@ -13,20 +13,10 @@ from hface_trio import ConnectionLostError, HfaceError, HTTPStream, RequestNotPr
 
 from ..protocols.quic.network import server_tls
 from .peer import ALL
-from .served import Outcomes, hello, started
+from .served import SLOW_BODY, Outcomes, hello, slow, started
 from .version import Version
 
 Clock = trio.testing.MockClock
-BODY = b"x" * 100_000
-
-
-async def slow(stream: HTTPStream) -> None:
-    await trio.sleep(1)
-    await stream.send_headers([(b":status", b"200"), (b"content-length", b"%d" % len(BODY))])
-    for start in range(0, len(BODY), 10_000):
-        await stream.send_data(BODY[start : start + 10_000])
-        await trio.sleep(0.2)
-    await stream.send_data(b"", end_stream=True)
 
 
 async def test_drain_under_load(version: Version, autojump_clock: Clock) -> None:
@@ -39,7 +29,7 @@ async def test_drain_under_load(version: Version, autojump_clock: Clock) -> None
             async with connection.open_stream(version.GET, end_stream=True) as stream:
                 await stream.receive_response()
                 body = await stream.read_body()
-                assert body == BODY
+                assert body == SLOW_BODY
                 complete.append(stream.stream_id)
         except (RequestNotProcessedError, ConnectionLostError) as exc:
             (repeatable if exc.retryable else failures).append(exc)
@@ -89,7 +79,7 @@ async def test_a_rolling_restart_fails_no_request(version: Version, autojump_clo
                         raise
                     await trio.sleep(0.1)
                 else:
-                    assert response.body == BODY
+                    assert response.body == SLOW_BODY
                     done.append(number)
                     return
 

@@ -77,12 +77,7 @@ async def test_the_loss_of_the_connection_cancels_all_handlers(
 ) -> None:
     outcomes = Outcomes()
 
-    async def handler(stream: HTTPStream) -> None:
-        with outcomes.watching(stream):
-            outcomes.note("started")
-            await trio.sleep_forever()
-
-    async with version.serving(handler, http3_settings=IDLE) as s:
+    async with version.serving(outcomes.sleep, http3_settings=IDLE) as s:
         peer = await s.peer()
         for _ in range(5):
             await peer.request()

@@ -7,25 +7,12 @@ import trio.testing
 
 from hface_trio import HTTPStream, Limits, Timeouts
 
+from .served import body_of_path, count
 from .version import Version
 
 Clock = trio.testing.MockClock
 PATIENT = Timeouts(write_progress_seconds=1000, body_progress_seconds=1000)
 HASTY = Timeouts(write_progress_seconds=10)
-
-
-async def body_of_path(stream: HTTPStream) -> None:
-    await stream.send_response(200, body=b"x" * int(stream.path[1:]))
-
-
-async def reading(stream: HTTPStream) -> None:
-    """Read what comes, but for ``/sleep``."""
-    if stream.path == b"/sleep":
-        await trio.sleep_forever()
-    octets = 0
-    async for chunk in stream.iter_data():
-        octets += len(chunk)
-    await stream.send_response(200, body=b"%d" % octets)
 
 
 async def test_a_response_through_a_window_that_opens_an_octet_at_a_time(
@@ -120,7 +107,7 @@ async def test_the_window_of_a_slow_reader_does_not_grow(version: Version, autoj
 
 async def test_no_window_grows_while_memory_is_short(version: Version, autojump_clock: Clock) -> None:
     """Short of it, but not so short that anybody is made to give up what it holds."""
-    async with version.serving(reading, limits=Limits(buffered_octets=640_000), timeouts=PATIENT) as s:
+    async with version.serving(count, limits=Limits(buffered_octets=640_000), timeouts=PATIENT) as s:
         peer = await s.peer()
         read = await peer.request(version.POST, end=False)
         asleep = [await peer.request(version.path(b"/sleep", b"POST"), end=False) for _ in range(10)]

@@ -39,7 +39,7 @@ IDLE = HTTP3Settings(quic=QUICSettings(idle_timeout_seconds=10))
 class Serving:
     """A server, and raw peers and clients of ours that connect to it."""
 
-    def __init__(self, served: Served, peer: Callable[..., Awaitable[Peer]]) -> None:
+    def __init__(self, served: Served, peer: Callable[..., Awaitable[Peer[Any]]]) -> None:
         self.server = served.server
         self.network = served.network
         self.url = served.url
@@ -48,7 +48,7 @@ class Serving:
         self.assert_nothing_left = served.assert_nothing_left
         self._peer = peer
 
-    async def peer(self, *, window: int | None = None, connection_window: int | None = None) -> Peer:
+    async def peer(self, *, window: int | None = None, connection_window: int | None = None) -> Peer[Any]:
         """Connect a raw client.
 
         Args:
@@ -101,15 +101,15 @@ class Version(abc.ABC):
             options: of ``serve``.
         """
 
-    @abc.abstractmethod
-    def connected(
+    @contextlib.asynccontextmanager
+    async def connected(
         self,
-        script: Callable[[Peer], Awaitable[object]] | None = None,
+        script: Callable[[Peer[Any]], Awaitable[object]] | None = None,
         *,
         window: int | None = None,
         streams: int | None = None,
         **options: Any,
-    ) -> contextlib.AbstractAsyncContextManager[tuple[HTTPConnection, Peer]]:
+    ) -> AsyncIterator[tuple[HTTPConnection, Peer[Any]]]:
         """Connect the client under test to a raw server, which runs ``script`` beside the block, if there is one.
 
         After the block nothing may be left of the connection.
@@ -118,8 +118,20 @@ class Version(abc.ABC):
             script: what the server does.
             window: of each request, never widened but by the test.
             streams: how many may be open at a time.
-            options: of ``connect``.
+            options: of ``connect``; and ``nursery``, the connection's, if it is not to be one of its own.
         """
+        async with (
+            self._connected(window, streams, options) as (connection, peer),
+            trio.open_nursery() as scripts,
+        ):
+            if script is not None:
+                scripts.start_soon(script, peer)
+            yield connection, peer
+
+    @abc.abstractmethod
+    def _connected(
+        self, window: int | None, streams: int | None, options: dict[str, Any]
+    ) -> contextlib.AbstractAsyncContextManager[tuple[HTTPConnection, Peer[Any]]]: ...
 
     @abc.abstractmethod
     def listening(
@@ -147,7 +159,7 @@ class _Version2(Version):
     ) -> AsyncIterator[Serving]:
         async with http2.serving2(handler, **options) as s:
 
-            async def peer(window: int | None, connection_window: int | None) -> Peer:
+            async def peer(window: int | None, connection_window: int | None) -> Peer[Any]:
                 raw = await s.peer(_settings(window if connection_window is None else 2**31 - 1))
                 raw.credits_streams = window is None
                 raw.credits_connection = connection_window is None
@@ -156,23 +168,12 @@ class _Version2(Version):
             yield Serving(s, peer)
 
     @contextlib.asynccontextmanager
-    async def connected(
-        self,
-        script: Callable[[Peer], Awaitable[object]] | None = None,
-        *,
-        window: int | None = None,
-        streams: int | None = None,
-        **options: Any,
-    ) -> AsyncIterator[tuple[HTTPConnection, Peer]]:
-        async with (
-            http2.connected(settings=_settings(window, streams), **options) as (connection, raw),
-            trio.open_nursery() as scripts,
-        ):
+    async def _connected(
+        self, window: int | None, streams: int | None, options: dict[str, Any]
+    ) -> AsyncIterator[tuple[HTTPConnection, Peer2]]:
+        async with http2.connected(settings=_settings(window, streams), **options) as (connection, raw):
             raw.credits_streams = window is None
-            peer = Peer2(raw)
-            if script is not None:
-                scripts.start_soon(script, peer)
-            yield connection, peer
+            yield connection, Peer2(raw)
 
     @contextlib.asynccontextmanager
     async def listening(
@@ -209,29 +210,18 @@ class _Version3(Version):
         async with http3.serving3(handler, **options) as s:
             s.nursery = peers or s.nursery
 
-            async def peer(window: int | None, connection_window: int | None) -> Peer:
+            async def peer(window: int | None, connection_window: int | None) -> Peer[Any]:
                 return Peer3(await s.peer(window=_window(window, connection_window)))
 
             yield Serving(s, peer)
 
     @contextlib.asynccontextmanager
-    async def connected(
-        self,
-        script: Callable[[Peer], Awaitable[object]] | None = None,
-        *,
-        window: int | None = None,
-        streams: int | None = None,
-        **options: Any,
-    ) -> AsyncIterator[tuple[HTTPConnection, Peer]]:
+    async def _connected(
+        self, window: int | None, streams: int | None, options: dict[str, Any]
+    ) -> AsyncIterator[tuple[HTTPConnection, Peer3]]:
         raw_options = {} if streams is None else {"streams": streams}
-        async with (
-            http3.connected(window=_window(window), raw=raw_options, **options) as (connection, raw),
-            trio.open_nursery() as scripts,
-        ):
-            peer = Peer3(raw)
-            if script is not None:
-                scripts.start_soon(script, peer)
-            yield connection, peer
+        async with http3.connected(window=_window(window), raw=raw_options, **options) as (connection, raw):
+            yield connection, Peer3(raw)
 
     @contextlib.asynccontextmanager
     async def listening(
