@@ -45,7 +45,7 @@ class Peer(abc.ABC, Generic[_Raw]):
     POST: Fields
 
     def __init__(self, raw: _Raw) -> None:
-        self.raw = raw
+        self.raw: _Raw = raw
 
     # Sending
 

@@ -34,12 +34,12 @@ class Served:
 
     async def connect(self, nursery: trio.Nursery, **options: Any) -> HTTPConnection:
         """Connect a client of ours."""
-        arguments = {"networking": self.network, **self.options, **options}
+        arguments: dict[str, Any] = {"networking": self.network, **self.options, **options}
         return await hface_trio.connect(nursery, self.url, **arguments)
 
     def client(self, **options: Any) -> hface_trio.Client:
         """Make a client of ours."""
-        arguments = {"networking": self.network, **self.options, **options}
+        arguments: dict[str, Any] = {"networking": self.network, **self.options, **options}
         return hface_trio.open_client(**arguments)
 
     def assert_nothing_left(self) -> None:

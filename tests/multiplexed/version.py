@@ -18,7 +18,7 @@ from hface_trio.protocols.http3 import HTTP3ServerFactory, HTTP3Settings
 from hface_trio.protocols.quic import QUICSettings
 from hface_trio.testing import MemoryNetworking
 
-from ..connections.harness import Handler
+from ..connections.harness import ADDRESS, Handler
 from ..http2 import harness as http2
 from ..http3 import harness as http3
 from ..http3.raw import Window
@@ -180,7 +180,7 @@ class _Version2(Version):
         self, handle: Callable[[HTTPConnection], Awaitable[object]]
     ) -> AsyncIterator[Callable[[trio.Nursery], Awaitable[HTTPConnection]]]:
         network = MemoryNetworking()
-        listener = await HTTPOverTCPListener.create(HTTP2ServerFactory(), http2.ADDRESS, networking=network)
+        listener = await HTTPOverTCPListener.create(HTTP2ServerFactory(), ADDRESS, networking=network)
         connect = functools.partial(hface_trio.connect, http_versions=["2"], networking=network)
         async with _listening(listener, handle):
             yield lambda nursery: connect(nursery, self.url)
@@ -230,7 +230,7 @@ class _Version3(Version):
         network = MemoryNetworking(to_servers=http3.LATENCY, to_clients=http3.LATENCY)
         factory = HTTP3ServerFactory(server_tls())
         listener = await HTTPOverQUICListener.create(factory, http3.ADDRESS, networking=network)
-        options = {"http_versions": ["3"], "tls_config": client_tls(), "networking": network}
+        options: dict[str, Any] = {"http_versions": ["3"], "tls_config": client_tls(), "networking": network}
         connect = functools.partial(hface_trio.connect, **options)
         async with _listening(listener, handle):
             yield lambda nursery: connect(nursery, self.url)
