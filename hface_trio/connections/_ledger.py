@@ -40,6 +40,7 @@ class Ledger:
         self._peak = 0
         self._shed = 0
         self._holders: set[LedgerHolder] = set()
+        self._relieving = False
 
     @property
     def buffered_octets(self) -> int:
@@ -87,13 +88,21 @@ class Ledger:
         self.adjust(holder, -holder.ledger_octets)
 
     def _relieve(self) -> None:
-        # Bounded: each round takes one holder out for good.
-        while self._buffered > self._shed_octets and self._holders:
-            largest = max(self._holders, key=_octets_of)
-            self._shed += 1
-            largest.shed()
-            self.release(largest)
-            self._holders.discard(largest)
+        # A holder that sheds may have its connection's next events taken, which add to what others hold: the round that is
+        # under way sees to those too, and no other is begun within it.
+        if self._relieving:
+            return
+        self._relieving = True
+        try:
+            # Bounded: each round takes one holder out for good.
+            while self._buffered > self._shed_octets and self._holders:
+                largest = max(self._holders, key=_octets_of)
+                self._shed += 1
+                largest.shed()
+                self.release(largest)
+                self._holders.discard(largest)
+        finally:
+            self._relieving = False
 
 
 class HeldInput:
@@ -119,6 +128,14 @@ class HeldInput:
         """End the connection."""
         self._shed()
 
+    def let_go(self) -> None:
+        """Forget the connection: it is over."""
+        self._shed = _nothing
+
 
 def _octets_of(holder: LedgerHolder) -> int:
     return holder.ledger_octets
+
+
+def _nothing() -> None:
+    pass
