@@ -224,6 +224,8 @@ class HTTPConnection(RawConnection):
             self._over.set()
             self._started.set()
             context.connections.discard(self)
+            if not self._client_side:
+                del self._driver.connection  # each refers to the other, and no handler is left to ask
             record.closed_at = trio.current_time()
             if context.observer is not None:
                 context.observe(context.observer.connection_closed, record)

@@ -134,8 +134,15 @@ class Exchange:
 
     @property
     def connection(self) -> HTTPConnection:
-        """The connection that carries the stream."""
-        return self._driver.connection
+        """The connection that carries the stream.
+
+        Raises:
+            trio.ClosedResourceError: it is over (server).
+        """
+        try:
+            return self._driver.connection
+        except AttributeError:  # see HTTPConnection
+            raise trio.ClosedResourceError("the connection is over") from None
 
     @property
     def draining(self) -> trio.Event:

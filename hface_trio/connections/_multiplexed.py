@@ -73,6 +73,7 @@ class MultiplexedDriver(MultiplexedInput):
             with trio.move_on_after(self.context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
                 await self._close_at_once()
             self._end()
+            self._let_go()
 
     def statistics(self) -> tuple[int, int, int]:
         """Return octets received, sent and buffered."""
@@ -102,6 +103,14 @@ class MultiplexedDriver(MultiplexedInput):
         self._streams_lost()
         for stream in list(self._streams.values()):
             self._peer_gone(stream, self._connection_lost_error(0, stream))
+
+    def _let_go(self) -> None:
+        """Cut what refers back to the connection: one that is over is gone at once then, and no garbage to be collected."""
+        self.protocol.may_grow = None
+        self.writer.let_go()
+        self._held.let_go()
+        if not self.record.client_side:
+            self.task = None
 
     # What streams ask for
 

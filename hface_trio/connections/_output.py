@@ -141,6 +141,10 @@ class SerialOutput:
         self._ledger.release(self)
         self._wake()
 
+    def let_go(self) -> None:
+        """Forget whom to tell: the connection is over."""
+        self._on_failure = _nobody_cares
+
     def take_pending(self) -> list[Buffer]:
         """Take what waits away from the flusher, which has ended or is about to be cancelled."""
         pending, self._pending = self._pending, None
@@ -213,6 +217,10 @@ class SerialOutput:
             pending.popleft()
         if self._unsent <= SEND_BUFFER_OCTETS:
             self._wake()
+
+
+def _nobody_cares(_exc: Exception) -> None:
+    pass
 
 
 def _first(pending: deque[Buffer]) -> list[Buffer]:

@@ -69,6 +69,7 @@ class SerialDriver(SerialInput):
             with trio.move_on_after(self.context.timeouts.flush_seconds, shield=True):  # a deadline, so bounded
                 await self._close_at_once()
             self._end()
+            self._let_go()
 
     async def _close_in_order(self) -> None:
         if self._is_aborted():
@@ -116,6 +117,12 @@ class SerialDriver(SerialInput):
             stream.fail(self._lost_error(self.failure.message, 0, stream))
         if stream is not None and not stream.over and not self.record.client_side:
             self.close_stream(stream)
+
+    def _let_go(self) -> None:
+        """Cut what refers back to the connection: one that is over is gone at once then, and no garbage to be collected."""
+        self.output.let_go()
+        if not self.record.client_side:
+            self.task = None
 
     # What streams ask for
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import trio
 
@@ -49,7 +49,8 @@ def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
 def _tells_of_departure(exc: BaseException) -> bool:
     """Whether an exception, or all of a group, is what calls raise when the peer has left."""
     if isinstance(exc, BaseExceptionGroup):
-        return all(map(_tells_of_departure, exc.exceptions))
+        group = cast("BaseExceptionGroup[BaseException]", exc)
+        return all(map(_tells_of_departure, group.exceptions))
     return isinstance(exc, (HfaceError, trio.BrokenResourceError))
 
 

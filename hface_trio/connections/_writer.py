@@ -82,6 +82,12 @@ class Writer:
         self._closed = False
         self.failed: bool = False
 
+    def let_go(self) -> None:
+        """Forget whom to tell: the connection is over, and ``run`` has ended."""
+        self._priority_of = _no_priority
+        self._pump = self._retime = _nothing
+        self._on_failure = _nobody_cares
+
     @property
     def has_queues(self) -> bool:
         """Whether any stream has a queue."""
@@ -327,3 +333,15 @@ class Writer:
                 return found
         self._ready_count = 0  # cannot be: counted wherever a queue is made ready or taken
         raise LookupError("no stream is ready")
+
+
+def _no_priority(_stream_id: int) -> None:
+    return None
+
+
+def _nothing() -> None:
+    pass
+
+
+def _nobody_cares(_exc: Exception) -> None:
+    pass
