@@ -164,6 +164,11 @@ class ConnectionDriver(StreamDriver, Generic[_P]):
                 self.raw.put(ConnectionTerminated(0, self.failure.message))
             self.raw.end()
 
+    def _let_go(self) -> None:
+        """Cut what refers back to the connection: one that is over is gone at once then, and no garbage to be collected."""
+        if not self.record.client_side:
+            self.task = None
+
     # Records of streams
 
     def open_record(self, stream: HTTPStream) -> None:

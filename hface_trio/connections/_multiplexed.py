@@ -105,12 +105,10 @@ class MultiplexedDriver(MultiplexedInput):
             self._peer_gone(stream, self._connection_lost_error(0, stream))
 
     def _let_go(self) -> None:
-        """Cut what refers back to the connection: one that is over is gone at once then, and no garbage to be collected."""
         self.protocol.may_grow = None
         self.writer.let_go()
         self._held.let_go()
-        if not self.record.client_side:
-            self.task = None
+        super()._let_go()
 
     # What streams ask for
 

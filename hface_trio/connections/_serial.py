@@ -119,10 +119,8 @@ class SerialDriver(SerialInput):
             self.close_stream(stream)
 
     def _let_go(self) -> None:
-        """Cut what refers back to the connection: one that is over is gone at once then, and no garbage to be collected."""
         self.output.let_go()
-        if not self.record.client_side:
-            self.task = None
+        super()._let_go()
 
     # What streams ask for
 

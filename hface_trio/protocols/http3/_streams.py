@@ -96,7 +96,7 @@ class DataRun(StreamEvent):
     _fields = ("stream_id", "parts", "end_stream")
 
     def __init__(self, stream: RequestStream, parts: list[bytes]) -> None:
-        self.stream_id = stream.stream_id
+        self.stream_id: int = stream.stream_id
         self.parts: list[bytes] = parts
         self.end_stream: bool = False
         self._stream = stream
