@@ -72,7 +72,7 @@ async def test_an_unread_upload_is_read_in_the_end(version: Version, autojump_cl
         await peer.close()
 
 
-UPLOADS = [("2", 99, 20_000_000), ("3", 29, 2_000_000)]
+UPLOADS = [("2", 99, 20_000_000), ("3", 99, 12_000_000)]
 
 
 @pytest.mark.parametrize(("version", "streams", "octets"), UPLOADS, ids=["2", "3"], indirect=["version"])

@@ -155,6 +155,7 @@ class ReceiveLedger:
 
     def _consume(self, octets: int) -> None:
         self._consumed += octets
-        if (self._limit - self._consumed) * 2 <= self._window:
+        # Half of what is not held, not half of the window: held by streams nobody reads, the other half may never come.
+        if self.available <= self._consumed + self._window - self._limit:
             self._limit = self._consumed + self._window
             self._writer.raise_connection_limit(self._limit)
