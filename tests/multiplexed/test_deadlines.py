@@ -96,7 +96,6 @@ async def test_an_idle_connection_is_closed_in_order(version: Version, autojump_
         await peer.close()
 
 
-@pytest.mark.parametrize("version", ["2"], indirect=True)
 async def test_the_idle_time_begins_with_the_end_of_the_last_stream(version: Version, autojump_clock: Clock) -> None:
     async def handler(stream: HTTPStream) -> None:
         await trio.sleep(25)

@@ -10,6 +10,7 @@ import math
 
 from ...limits import Timeouts
 from .._faults import ConnectionFault
+from .._idle import IdleWatch
 from .._interfaces import OutputEnd
 from ._codes import HTTP2ErrorCode
 from ._connection import Connection
@@ -17,7 +18,7 @@ from ._drain import Drain, DrainPhase
 from ._front import FrameFront
 from ._local_settings import LocalSettings
 from ._pings import Pings
-from ._watch import HeadWatch, IdleWatch
+from ._watch import HeadWatch
 
 __all__ = ["Schedule"]
 

@@ -8,6 +8,7 @@ from ...errors import LocalProtocolError
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
 from .._fields import check_response
+from .._idle import IdleWatch
 from ..quic import ConnectionIdSource
 from ..quic._tickets import SessionTicketStore
 from ._control import ControlStreams
@@ -17,7 +18,6 @@ from ._protocol import H3Protocol, make_connection
 from ._server_receiver import ServerReceiver
 from ._settings import HTTP3Settings
 from ._streams import MessagePhase, RequestStream
-from ._watch import IdleWatch
 
 __all__ = ["H3ServerProtocol"]
 
@@ -134,8 +134,7 @@ class H3ServerProtocol(H3Protocol):
         if self._connection.terminated:
             return
         self._receiver.clock(now)
-        self._watch_idle()
-        if not self.draining and now >= self._idle_watch.deadline():
+        if self._idle_watch.clock(now, idle=not self._streams.live) and not self.draining:
             self._drain.begin(None)
 
     def _own_deadline(self) -> float:
@@ -144,9 +143,6 @@ class H3ServerProtocol(H3Protocol):
 
     def _settle(self) -> None:
         self._drain.settle()
-        self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
-
-    def _watch_idle(self) -> None:
         self._idle_watch.watch(idle=not self._streams.live, now=self._connection.now)
 
     def _awaiting_head(self, stream_id: int) -> RequestStream:
