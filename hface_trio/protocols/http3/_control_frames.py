@@ -101,6 +101,7 @@ class ControlFrames(ABC):
     def _goaway_received(self, identifier: int) -> None:
         if self._goaway_id is not None and identifier > self._goaway_id:
             raise ConnectionFault(HTTP3ErrorCode.ID_ERROR, "GOAWAY with a higher id than before")
+        self._connection.budget.spend("GOAWAY")
         self._take_goaway(identifier)
         self._goaway_id = identifier
 

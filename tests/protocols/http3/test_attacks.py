@@ -220,6 +220,12 @@ def test_floods_of_priority_updates_end_the_connection():
     pair.assert_closed(Code.EXCESSIVE_LOAD)
 
 
+def test_floods_of_goaway_end_the_connection():
+    pair = server(HTTP3Settings(abuse_tokens=100, abuse_tokens_per_second=0))
+    pair.peer.send(pair.control, pack_frame(7, b"\x00") * 200)
+    pair.assert_closed(Code.EXCESSIVE_LOAD)
+
+
 def test_early_priorities_are_bounded():
     pair = server(limits=Limits(concurrent_streams=1000))
     for number in range(500):
