@@ -12,6 +12,7 @@ it, and its parts are told what they mean:
 - Local settings, receive windows and the decoding of sections are kept elsewhere; ``h2`` never sees them.
 - Closed streams are dropped here by whoever keeps the table of streams; ``h2`` would do so while counting.
 - Frames are handed to a writer instead of being collected in a buffer.
+- Its table of what takes frames is emptied: of its own methods, it would leave every connection to a garbage collector.
 - The steps of every exchange are made without the machinery around a stream's states: they lead where it would lead.
 
 Each private name used here has a test that fails when it changes.
@@ -100,6 +101,7 @@ class H2Core(H2Connection):
                 normalize_inbound_headers=False,
             )
         )
+        self._frame_dispatch_table: dict[type[Frame], Callable[..., object]] = {}
         self._write = write
         self._initial_send_window: int = self.remote_settings.initial_window_size
         self.sections: SectionEncoder = SectionEncoder()

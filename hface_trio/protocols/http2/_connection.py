@@ -7,6 +7,7 @@ after ``terminate``.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 
 from ...events import ConnectionTerminated, Event, StreamResetReceived, StreamResetSent
@@ -54,7 +55,7 @@ class Connection:
             maximum_window=settings.maximum_window_octets,
             growth_octets=settings.window_growth_octets,
             growth_seconds=settings.window_growth_seconds,
-            write_update=self._write_window_update,
+            write_update=functools.partial(_write_window_update, self.output),
         )
         self.sender: DataSender = DataSender(
             core=self.core, output=self.output, settings=settings, budget=self.budget, events=self.events
@@ -189,5 +190,6 @@ class Connection:
         self.output_end = OutputEnd.CLOSED
         self.events.append(ConnectionTerminated(code, message))
 
-    def _write_window_update(self, stream_id: int, increment: int) -> None:
-        self.output.write(pack_window_update(stream_id, increment))
+
+def _write_window_update(output: Output, stream_id: int, increment: int) -> None:
+    output.write(pack_window_update(stream_id, increment))

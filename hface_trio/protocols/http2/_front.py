@@ -4,6 +4,8 @@ Here belongs what RFC 9113 §4 to §6 says of a frame whatever the state of its 
 how long it is, how it is padded, that a field section is not interrupted; and what it costs of the abuse budget. What
 passes goes to a ``FrameReceiver`` in its order. A stream fault is answered there and then, so that the frames behind it
 are handled as if it had not been.
+
+Frames find their methods in a table of the class: one of bound methods would be a cycle of each connection.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from .._faults import ConnectionFault, StreamFault
 from .._priority import StreamDependency
@@ -89,7 +91,6 @@ class FrameFront:
     __slots__ = (
         "_block",
         "_budget",
-        "_handlers",
         "_max_block_octets",
         "_max_continuations",
         "_receiver",
@@ -120,20 +121,6 @@ class FrameFront:
         self.in_turns: bool = False
         self.waits: bool = False
         """Whether a turn ended before the octets did."""
-        self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
-            DATA: self._data,
-            HEADERS: self._headers,
-            PRIORITY: self._priority,
-            RST_STREAM: self._reset,
-            SETTINGS: self._settings,
-            PUSH_PROMISE: self._push_promise,
-            PING: self._ping,
-            GOAWAY: self._goaway,
-            WINDOW_UPDATE: self._window_update,
-            CONTINUATION: self._continuation,
-            ALTSVC: self._altsvc,
-            PRIORITY_UPDATE: self._priority_update,
-        }
 
     def receive(self, data: bytes) -> None:
         """Take octets of the peer; nothing but ``b""`` while those of an earlier call wait.
@@ -141,7 +128,7 @@ class FrameFront:
         Raises:
             ConnectionFault: the connection cannot go on.
         """
-        reader, receiver = self.reader, self._receiver
+        reader, receiver, handlers = self.reader, self._receiver, self._HANDLERS
         if not self.waits:
             reader.feed(data)
         self.waits = False
@@ -152,10 +139,10 @@ class FrameFront:
                 self._check_uninterrupted(frame_type, stream_id)
             elif not self._settings_seen:
                 self._check_first(frame_type, flags)
-            handler = self._handlers.get(frame_type)
+            handler = handlers.get(frame_type)
             try:
                 if handler is not None:
-                    handler(flags, stream_id, payload)
+                    handler(self, flags, stream_id, payload)
                 else:
                     self._budget.spend("unknown frame")
                     receiver.unknown_frame_received(stream_id, frame_type, payload)
@@ -322,6 +309,21 @@ class FrameFront:
         if not prioritized:
             raise ConnectionFault(HTTP2ErrorCode.PROTOCOL_ERROR, "PRIORITY_UPDATE for stream 0")
         self._receiver.priority_update_received(prioritized, payload[_LONG.size :])
+
+    _HANDLERS: ClassVar[dict[int, Callable[[FrameFront, int, int, bytes], None]]] = {
+        DATA: _data,
+        HEADERS: _headers,
+        PRIORITY: _priority,
+        RST_STREAM: _reset,
+        SETTINGS: _settings,
+        PUSH_PROMISE: _push_promise,
+        PING: _ping,
+        GOAWAY: _goaway,
+        WINDOW_UPDATE: _window_update,
+        CONTINUATION: _continuation,
+        ALTSVC: _altsvc,
+        PRIORITY_UPDATE: _priority_update,
+    }
 
 
 def _unpadded(payload: bytes, what: str) -> bytes:

@@ -1,12 +1,15 @@
 """The face of an HTTP/2 connection: what servers and clients have in common of it.
 
 It ties the collaborators together and does nothing by itself: octets go through the front to the receiver, submissions
-to the stream table and the sender, time to whoever waits for it.
+to the stream table and the sender, time to whoever waits for it. Each knows those it stands on, and none of them knows who
+stands on it, but by a weak reference: a protocol that nobody refers to any more is gone, over or not, and is no garbage to be
+collected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 
 from ...errors import ConfigurationError, LocalProtocolError
 from ...events import Event
@@ -78,7 +81,7 @@ class H2Protocol(H2Inspection):
             local_settings=self._local_settings,
             pings=self._pings,
             drain=self._drain,
-            set_max_frame_octets=self._set_max_frame_octets,
+            reader=self._reader,
         )
         self._front = FrameFront(
             self._receiver,
@@ -97,7 +100,7 @@ class H2Protocol(H2Inspection):
         )
         self._send_settings(first_settings(limits, settings, client_side=client_side))
         connection.ledger.widen_connection()
-        connection.ledger.may_grow = self._window_may_grow
+        connection.ledger.may_grow = _asking(weakref.ref(self))
 
     # What the application wants.
 
@@ -278,9 +281,6 @@ class H2Protocol(H2Inspection):
         self._connection.end_if_complete(stream)
         self._schedule.settle()
 
-    def _window_may_grow(self) -> bool:
-        return self.may_grow is None or self.may_grow()
-
     def _check_open(self) -> None:
         if self._connection.terminated:
             raise LocalProtocolError("the connection has ended")
@@ -288,11 +288,18 @@ class H2Protocol(H2Inspection):
     def _send_settings(self, settings: dict[int, int]) -> None:
         self._local_settings.send(settings)
         if HTTP2Setting.MAX_FRAME_SIZE in settings:
-            self._set_max_frame_octets(max(self._local_settings.sent_or_in_force(HTTP2Setting.MAX_FRAME_SIZE)))
+            self._reader.max_payload = max(self._local_settings.sent_or_in_force(HTTP2Setting.MAX_FRAME_SIZE))
         if HTTP2Setting.MAX_CONCURRENT_STREAMS in settings:
             self._connection.concurrent_streams = max(
                 self._local_settings.sent_or_in_force(HTTP2Setting.MAX_CONCURRENT_STREAMS)
             )
 
-    def _set_max_frame_octets(self, octets: int) -> None:
-        self._reader.max_payload = octets
+
+def _asking(reference: weakref.ref[H2Protocol]) -> Callable[[], bool]:
+    """Return what asks a protocol whether a window may grow, and does not keep it."""
+
+    def may_grow() -> bool:
+        protocol = reference()
+        return protocol is None or protocol.may_grow is None or protocol.may_grow()
+
+    return may_grow

@@ -10,7 +10,7 @@ the stream was reset here, dropped and credited; otherwise the peer's mistake, a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ...events import (
     DataReceived,
@@ -27,7 +27,7 @@ from .._priority import StreamDependency
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._connection import Connection
 from ._drain import Drain
-from ._frames import SETTINGS_ACK, pack_ping
+from ._frames import SETTINGS_ACK, FrameReader, pack_ping
 from ._local_settings import LocalSettings
 from ._pings import PingPurpose, Pings
 from ._streams import Ending, Stream
@@ -43,7 +43,7 @@ class Receiver(ABC):
         local_settings: what this side has set.
         pings: pings of this side.
         drain: the graceful end.
-        set_max_frame_octets: told when a new limit on frames is in force.
+        reader: cuts the octets; told when a new limit on frames is in force.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Receiver(ABC):
         local_settings: LocalSettings,
         pings: Pings,
         drain: Drain,
-        set_max_frame_octets: Callable[[int], None],
+        reader: FrameReader,
     ) -> None:
         self._connection = connection
         self._live = connection.streams.live
         self._local_settings = local_settings
         self._pings = pings
         self._drain = drain
-        self._set_max_frame_octets = set_max_frame_octets
+        self._reader = reader
         self.peer_settings: dict[int, int] | None = None
         """Settings of the peer that matter here; ``None`` until it has sent any."""
 
@@ -251,7 +251,7 @@ class Receiver(ABC):
         if HTTP2Setting.HEADER_TABLE_SIZE in settings:
             connection.decoder.max_table_octets = settings[HTTP2Setting.HEADER_TABLE_SIZE]
         if HTTP2Setting.MAX_FRAME_SIZE in settings:
-            self._set_max_frame_octets(max(self._local_settings.sent_or_in_force(HTTP2Setting.MAX_FRAME_SIZE)))
+            self._reader.max_payload = max(self._local_settings.sent_or_in_force(HTTP2Setting.MAX_FRAME_SIZE))
         if HTTP2Setting.MAX_CONCURRENT_STREAMS in settings:
             connection.concurrent_streams = max(
                 self._local_settings.sent_or_in_force(HTTP2Setting.MAX_CONCURRENT_STREAMS)

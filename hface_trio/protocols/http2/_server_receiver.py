@@ -7,8 +7,6 @@ leave the connection as it is. The application hears of none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ...events import HeadersReceived, PriorityUpdateReceived, StreamResetSent, TrailersReceived
 from .._faults import ConnectionFault, StreamFault
 from .._fields import (
@@ -27,6 +25,7 @@ from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import is_closed, received_all
 from ._connection import Connection
 from ._drain import Drain
+from ._frames import FrameReader
 from ._local_settings import LocalSettings
 from ._pings import Pings
 from ._receiver import Receiver, body_mismatch, malformed
@@ -45,15 +44,9 @@ class ServerReceiver(Receiver):
         local_settings: LocalSettings,
         pings: Pings,
         drain: Drain,
-        set_max_frame_octets: Callable[[int], None],
+        reader: FrameReader,
     ) -> None:
-        super().__init__(
-            connection,
-            local_settings=local_settings,
-            pings=pings,
-            drain=drain,
-            set_max_frame_octets=set_max_frame_octets,
-        )
+        super().__init__(connection, local_settings=local_settings, pings=pings, drain=drain, reader=reader)
         self._early_priorities = EarlyPriorities()
 
     def section_received(

@@ -58,6 +58,18 @@ def test_all_output_passes_through_one_method():
     ]
 
 
+def test_the_table_of_what_takes_frames_is_looked_up_where_nothing_comes():
+    """It is emptied, as ``receive_data`` is never called."""
+    users = [
+        name
+        for name, function in inspect.getmembers(H2Connection, inspect.isfunction)
+        if "_frame_dispatch_table" in inspect.getsource(function)
+    ]
+    assert sorted(users) == ["__init__", "_receive_frame"]
+    assert H2Connection()._frame_dispatch_table
+    assert core()[0]._frame_dispatch_table == {}
+
+
 def test_parts_that_are_told_what_was_received():
     assert list(inspect.signature(H2Stream.upgrade).parameters) == ["self", "client_side"]
     parameters = list(inspect.signature(H2Connection.push_stream).parameters)
