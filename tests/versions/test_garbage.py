@@ -58,7 +58,7 @@ async def test_a_connection_that_is_over_is_gone_on_the_server(
         gc.disable()
         try:
             (served,) = server._context.connections
-            over = [weakref.ref(served), weakref.ref(served._driver)]
+            over = [weakref.ref(served), weakref.ref(served._driver), weakref.ref(served._protocol)]
             del served
             if end == "at once":
                 for each in list(server._context.connections):
@@ -66,6 +66,6 @@ async def test_a_connection_that_is_over_is_gone_on_the_server(
                     del each
             await connection.aclose()
             await trio.sleep(100)
-            assert [reference() for reference in over] == [None, None]
+            assert [reference() for reference in over] == [None, None, None]
         finally:
             gc.enable()
