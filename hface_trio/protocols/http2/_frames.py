@@ -65,7 +65,7 @@ class FrameReader:
     __slots__ = ("_data", "_needed", "_offset", "_partial", "_preface", "max_payload")
 
     def __init__(self, max_payload: int, preface: bytes = b"") -> None:
-        self.max_payload = max_payload
+        self.max_payload: int = max_payload
         self._preface = preface
         self._data = b""
         self._offset = 0
