@@ -53,9 +53,9 @@ class DatagramWire(Wire):
         return self._link.extra_attributes
 
     @property
-    def input_waits(self) -> bool:
-        """Whether there are datagrams that were not fed."""
-        return bool(self._link.waiting)
+    def read_in_part(self) -> bool:
+        """Never: a datagram is fed whole, and those that wait meanwhile may have no end."""
+        return False
 
     async def receive(self) -> None:
         """Wait for datagrams, unless some wait already."""

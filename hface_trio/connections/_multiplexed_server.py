@@ -69,7 +69,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
         if (
             self._handler is None
             or (waits and len(self._waiting) >= limit)
-            or context.handlers + len(self._starting) >= context.limits.handlers
+            or context.handlers >= context.limits.handlers
             or not context.ledger.accepts_streams
         ):
             self.protocol.submit_stream_reset(event.stream_id, self.codes.refused)
@@ -82,11 +82,12 @@ class MultiplexedServerDriver(MultiplexedDriver):
         else:
             self._slots_used += 1
             self._starting.append(stream)
+            context.handlers += 1  # from now on: other connections' streams count too, before this one starts
 
     def _batch_done(self) -> None:
         # Handlers start after the whole read was parsed, in however many turns: what was opened and reset in one go is
         # never started.
-        if not self._starting or self.wire.input_waits:
+        if not self._starting or self.wire.read_in_part:
             return
         starting, self._starting = self._starting, []
         self.writer.patience = _PASSES_TO_ANSWER
@@ -94,11 +95,11 @@ class MultiplexedServerDriver(MultiplexedDriver):
             if stream.cause is None:
                 self._start(stream)
             else:
+                self.context.handlers -= 1
                 self._finish(stream)
 
     def _start(self, stream: HTTPStream) -> None:
-        # Counted here and not where it runs: others may start before that.
-        self.context.handlers += 1
+        """Start the handler of a stream, which was counted before: others may start before it runs."""
         # Whoever ends may be another stream's task: its context variables are its own. The new task gets a copy.
         self._base.run(self._nursery.start_soon, self._serve, stream)
 
@@ -110,6 +111,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
         while self._waiting and not self._ending and self._slots_used < self.context.limits.concurrent_streams:
             stream = self._waiting.pop(next(iter(self._waiting)))
             self._slots_used += 1
+            self.context.handlers += 1
             self._start(stream)
 
     # Streams run
@@ -198,6 +200,14 @@ class MultiplexedServerDriver(MultiplexedDriver):
             self.writer.wake()
 
     # Streams are lost
+
+    def _end(self) -> None:
+        super()._end()
+        starting, self._starting = self._starting, []
+        for stream in starting:  # the connection has ended in the midst of the read that brought them
+            self.context.handlers -= 1
+            self._slots_used -= 1
+            self.close_stream(stream)
 
     def _peer_gone(self, stream: HTTPStream, cause: HfaceError) -> None:
         scope = stream.scope

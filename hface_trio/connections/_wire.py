@@ -37,8 +37,8 @@ class Wire(ABC):
 
     @property
     @abstractmethod
-    def input_waits(self) -> bool:
-        """Whether there is input that was not fed."""
+    def read_in_part(self) -> bool:
+        """Whether only a part of what was read at once has been fed."""
 
     @abstractmethod
     async def receive(self) -> None:
@@ -127,13 +127,13 @@ class StreamWire(Wire):
         return self._transport.extra_attributes
 
     @property
-    def input_waits(self) -> bool:
+    def read_in_part(self) -> bool:
         """Whether octets of the last read wait for their turn."""
         return bool(self._received) or self._protocol.input_waits
 
     async def receive(self) -> None:
         """Read, unless octets of the last read still wait."""
-        if self.input_waits:
+        if self.read_in_part:
             await trio.lowlevel.checkpoint()
             return
         try:
