@@ -149,3 +149,16 @@ def test_a_packet_of_few_octets_is_read_to_its_end(octets: int):
     machine._take_payload(frame(5, 1)[:octets], space.expected_packet_number, space, 5.0)
     assert machine._close_event is not None
     assert machine._close_event.error_code == 0x7  # FRAME_ENCODING_ERROR
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x21"], ids=["no frame", "a frame of unknown type"])
+def test_what_is_no_frame_of_a_stream_ends_the_connection_as_it_should(payload: bytes):
+    """RFC 9000 §12.4: PROTOCOL_VIOLATION, or FRAME_ENCODING_ERROR."""
+    net = connected()
+    client = net.client._machine
+    crypto = client._cryptos[Epoch.ONE_RTT]
+    head = bytes([0x43 | crypto.key_phase << 2]) + client._peer_cid.cid + client._packet_number.to_bytes(4, "big")
+    packet = crypto.encrypt_packet(head, payload, client._packet_number)
+    net.server.datagram_received((packet, net.server.remote_address))
+    assert net.server.close_reason is not None
+    assert net.server.close_reason.code == (0xA if not payload else 0x7)

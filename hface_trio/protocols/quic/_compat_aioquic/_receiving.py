@@ -139,6 +139,8 @@ class ReceivingConnection(GuardedConnection):
 
         Whatever there is to be checked, remembered or refused about a frame is left to those who do that for all frames.
         """
+        if not payload:
+            return False
         frame_type = payload[0]
         if frame_type & ~_OPTIONAL_BITS != _STREAM or self.reassembly:
             return False
