@@ -30,7 +30,7 @@ from ..events import (
 from ..models import HeadersType, HeaderType
 from ._date import date_field
 from ._exchange import Exchange
-from ._rules import describe_response, has_field, status_of
+from ._rules import content_length_of, describe_response, has_field, status_of
 from ._stream_parts import DataIterator
 
 if TYPE_CHECKING:
@@ -265,6 +265,8 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
                     raise LocalProtocolError(f"a {status} ({HTTPStatus(status).phrase}) response has no body")
             elif not has_field(headers, b"content-length"):
                 section.append((b"content-length", b"%d" % n_octets))
+            elif content_length_of(headers) != n_octets and self.method != b"HEAD":
+                raise LocalProtocolError(f"the body has {n_octets} octets, and not as many as content-length says")
             if not n_octets or self.method == b"HEAD":
                 self._submit_response(section, end_stream=True)
                 self._driver.transmit(self)

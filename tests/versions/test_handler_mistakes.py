@@ -129,3 +129,15 @@ async def test_a_request_that_cannot_be_sent_leaves_the_connection_as_it_was(
         assert await status_of(connection, version.request()) == 200
         assert server.statistics().handlers == 0
         assert connection.statistics().streams == 2
+
+
+async def test_a_body_of_another_length_than_declared_is_told_before_the_head_leaves(
+    version: Version, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def handler(stream: HTTPStream) -> None:
+        with pytest.raises(LocalProtocolError):
+            await stream.send_response(200, [(b"content-length", b"3")], b"hello")
+        await stream.send_response(503, [(b"content-length", b"5")], b"sorry")
+
+    async with version.connected(handler) as (connection, _):
+        assert await status_of(connection, version.request()) == 503
