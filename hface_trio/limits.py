@@ -32,7 +32,8 @@ class Limits:
         connections: open connections of a server; further ones are closed when accepted.
         connections_per_address: open connections from one peer address. High, because a proxy or a NAT makes one
             address of many users, and below ``connections``, so that no single address can use them all up.
-        handshakes: TLS handshakes under way at once; further connections wait within their handshake deadline.
+        handshakes: TLS handshakes under way at once, from the client's first octets; further connections wait within their
+            handshake deadline.
         concurrent_streams: streams per connection that may run at once.
         handlers: handlers of a server that may run at once; requests beyond are answered 503.
         header_section_octets: a header section (or trailers): names, values and what separates them. On HTTP/1.1 the

@@ -41,7 +41,7 @@ class ConnectionContext:
         connections: the open connections.
         admission: counts accepted connections against the limits.
         handshakes: holds back handshakes beyond the limit.
-        undecided: scopes around accepted connections that have not shown which version they speak.
+        undecided: scopes around accepted connections that have not begun a handshake, or not shown which version they speak.
     """
 
     limits: Limits = dataclasses.field(default_factory=Limits)

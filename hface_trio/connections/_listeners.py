@@ -244,8 +244,8 @@ class HTTPOverTCPListener(HTTPListener):
         """Make the handshake, which a peer may break at will: not worth a line in the log."""
         try:
             with trio.fail_after(self._context.timeouts.handshake_seconds):
-                async with self._context.handshakes:
-                    await stream.handshake()
+                if stream.has_handshake and not await self._shake_hands(stream):
+                    return None
         except (HfaceError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             logger.debug("handshake with %r failed: %s", stream.extra_attributes.remote_address, exc)
             await stream.aclose()  # in order, so that an alert arrives
@@ -274,6 +274,24 @@ class HTTPOverTCPListener(HTTPListener):
             upgrade=upgrade,
             alternative_services=self.alternative_services,
         )
+
+    async def _shake_hands(self, stream: ByteStream) -> bool:
+        """Make the handshake, if the peer begins it before the server shuts down; return whether it was made.
+
+        Only then does it count among those under way: peers that say nothing hold up nobody.
+        """
+        with trio.CancelScope() as scope:
+            self._context.undecided.add(scope)
+            try:
+                await stream.wait_greeted()
+            finally:
+                self._context.undecided.discard(scope)
+        if scope.cancelled_caught:
+            await stream.aclose()
+            return False
+        async with self._context.handshakes:
+            await stream.handshake()
+        return True
 
     async def _sniff(self, stream: ByteStream) -> tuple[str | None, bytes]:
         """Read until it is clear whether a cleartext peer speaks HTTP/2 with prior knowledge (RFC 9113 §3.3)."""

@@ -77,6 +77,18 @@ class ByteStream(trio.abc.HalfCloseableStream):
         """Octets that ``send_nowait`` took and the kernel has not: ciphertext that waits. 0 on plain streams."""
         return 0
 
+    @property
+    def has_handshake(self) -> bool:
+        """Whether ``handshake`` has anything to do."""
+        return False
+
+    async def wait_greeted(self) -> None:
+        """Wait until the peer has begun its side of the handshake (server); nothing on plain streams.
+
+        Raises, Cancellation: as for :meth:`receive_some`.
+        """
+        await trio.lowlevel.checkpoint()
+
     async def handshake(self) -> None:
         """Do what has to be done before data flows. The TLS handshake; nothing on plain streams.
 

@@ -62,6 +62,7 @@ class TLSByteStream(ByteStream):
     __slots__ = (
         "_attributes",
         "_engine",
+        "_greeted",
         "_handshake_turns",
         "_receiving",
         "_sending",
@@ -82,6 +83,7 @@ class TLSByteStream(ByteStream):
     ) -> None:
         self._transport = transport
         self._handshake_turns = handshake_turns
+        self._greeted = False  # the peer's first octets are in the engine, and no step was made with them
         self._engine = TLSEngine(context, server_side=server_side, server_name=server_name)
         self._state = _State.NEW
         self._attributes: ExtraAttributes | None = None
@@ -110,6 +112,25 @@ class TLSByteStream(ByteStream):
 
     # Handshake
 
+    @property
+    def has_handshake(self) -> bool:
+        """Whether the TLS handshake has not been made."""
+        return self._state is not _State.OPEN
+
+    async def wait_greeted(self) -> None:
+        """Wait for the first octets of the peer; see :meth:`ByteStream.wait_greeted`."""
+        if self._state is not _State.NEW or self._greeted:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._sending or self._receiving:
+            raise trio.BusyResourceError("another task is making the handshake")
+        self._receiving = True
+        try:
+            self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
+            self._greeted = True
+        finally:
+            self._receiving = False
+
     async def handshake(self) -> None:
         """Make the TLS handshake; nothing when it has been made.
 
@@ -132,7 +153,7 @@ class TLSByteStream(ByteStream):
             raise trio.BusyResourceError("another task is making the handshake")
         self._sending = self._receiving = True
         try:
-            done = self._step_handshake()
+            done = await self._step_in_turn() if self._greeted else self._step_handshake()
             while not done:
                 await self._send_pending()
                 self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
