@@ -7,11 +7,13 @@ bound their own calls with cancel scopes; what stands here is what a peer could 
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import math
+from functools import lru_cache
 
 from .errors import ConfigurationError
 
-__all__ = ["Limits", "Timeouts"]
+__all__ = ["Limits", "Timeouts", "address_owner"]
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -30,8 +32,8 @@ class Limits:
 
     Args:
         connections: open connections of a server; further ones are closed when accepted.
-        connections_per_address: open connections from one peer address. High, because a proxy or a NAT makes one
-            address of many users, and below ``connections``, so that no single address can use them all up.
+        connections_per_address: open connections from one peer address, or one IPv6 network (/64). High, because a proxy or a
+            NAT makes one address of many users, and below ``connections``, so that no single address can use them all up.
         handshakes: TLS handshakes under way at once, from the client's first octets; further connections wait within their
             handshake deadline.
         concurrent_streams: streams per connection that may run at once.
@@ -105,3 +107,22 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         _check_positive(self, "Timeouts")
+
+
+@lru_cache(1024)
+def address_owner(host: str) -> str:
+    """Return under which name the connections of a host are counted.
+
+    Whoever has an address of IPv6 has at least the 2⁶⁴ addresses of its network, so these count as one.
+
+    Args:
+        host: the address of a peer; what is no address counts as it is.
+    """
+    if ":" not in host:
+        return host
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped is not None else address.packed[:8].hex()

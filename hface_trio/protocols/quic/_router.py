@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from ...errors import ConfigurationError
+from ...limits import address_owner
 from ...models import AddressType
 from .._interfaces import HTTPOverQUICProtocol, HTTPOverQUICServerFactory
 from ._codes import QUIC_VERSION_1, QUIC_VERSION_2, QUICErrorCode
 from ._ids import ConnectionIdSource
 from ._router_actions import Accept, Deliver, Drop, DropReason, QUICRouterStatistics, Reply, RouterAction
-from ._router_limits import AnswerRate, OwnerCounts, address_owner
+from ._router_limits import AnswerRate, OwnerCounts
 from ._router_packets import (
     FIXED_BIT,
     FORM_BIT,

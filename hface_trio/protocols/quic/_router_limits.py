@@ -6,23 +6,9 @@ has as many addresses as it likes.
 
 from __future__ import annotations
 
-import ipaddress
-from functools import lru_cache
+from ...limits import address_owner
 
-__all__ = ["AnswerRate", "OwnerCounts", "address_owner"]
-
-
-@lru_cache(1024)
-def address_owner(host: str) -> str:
-    """Return under which name a host is counted."""
-    if ":" not in host:
-        return host
-    try:
-        address = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    mapped = address.ipv4_mapped
-    return str(mapped) if mapped is not None else address.packed[:8].hex()
+__all__ = ["AnswerRate", "OwnerCounts"]
 
 
 class OwnerCounts:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hface_trio.limits import address_owner
 from hface_trio.protocols.quic._router_actions import Accept, Deliver, Drop, DropReason, Reply
-from hface_trio.protocols.quic._router_limits import AnswerRate, OwnerCounts, address_owner
+from hface_trio.protocols.quic._router_limits import AnswerRate, OwnerCounts
 
 from .routing import CLIENT, NOW, SERVER, VERSION_1, VERSION_2, drops, initial, long_header, make_client, make_router
 
