@@ -170,7 +170,10 @@ class MultiplexedDriver(MultiplexedInput):
                 stream.rules.broken = True
                 stream.rules.ended = False
             raise
-        stream.raise_if_unsendable()
+        if not (
+            stream.over and stream.rules.ended and stream.cause is None
+        ):  # all was taken, and the handler has returned
+            stream.raise_if_unsendable()
 
     def transmit(self, stream: HTTPStream) -> None:
         """Let leave what was submitted."""

@@ -177,7 +177,7 @@ class SerialServerDriver(SerialDriver):
         code = 413 if isinstance(failure, BodyTooLargeError) else 500
         if failure is not None:
             log_handler_failure(stream, failure)
-        elif not stream.rules.ended:
+        elif not stream.rules.ended or stream.sending:
             if self._scope.cancel_called:
                 code = 0
             elif stream.cause is None:

@@ -141,3 +141,38 @@ async def test_a_body_of_another_length_than_declared_is_told_before_the_head_le
 
     async with version.connected(handler) as (connection, _):
         assert await status_of(connection, version.request()) == 503
+
+
+async def test_a_handler_that_leaves_a_sender_behind(
+    version: Version, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is sent whole is sent; where it is cut off, the log says so."""
+    results: list[str] = []
+    body = b"x" * 8_000_000
+
+    async with trio.open_nursery() as nursery:
+
+        async def send(stream: HTTPStream) -> None:
+            try:
+                await stream.send_data(body, end_stream=True)
+            except Exception as exc:
+                results.append(type(exc).__name__)
+            else:
+                results.append("sent")
+
+        async def handler(stream: HTTPStream) -> None:
+            await stream.send_headers([OK, (b"content-length", b"%d" % len(body))])
+            nursery.start_soon(send, stream)
+            await trio.sleep(0.001)
+
+        async with version.connected(handler) as (connection, _):
+            with trio.fail_after(60):
+                try:
+                    async with connection.open_stream(version.request(), end_stream=True) as stream:
+                        await stream.receive_response()
+                        n_octets = len(await stream.read_body(len(body)))
+                except HfaceError:
+                    n_octets = -1
+    whole = n_octets == len(body)
+    assert results == (["sent"] if whole else ["StreamResetError"])
+    assert len(caplog.records) == (0 if whole else 1)
