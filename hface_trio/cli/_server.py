@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,9 @@ def _tls_config(options: ServerOptions, endpoints: Sequence[Endpoint]) -> Server
 
 
 async def _announce(server: Server) -> None:
+    # What there is now stays: a collector that looked at it again and again would hold up requests for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     with contextlib.suppress(OSError):  # nobody may read it; as with the access log, that ends no server
         for endpoint in server.endpoints:
             sys.stdout.write(f"listening on {endpoint}\n")
