@@ -252,6 +252,11 @@ class HTTPOverTCPListener(HTTPListener):
             return None
         began_at = trio.current_time()
         attributes = stream.extra_attributes
+        if attributes.alpn_offered and attributes.alpn_protocol is None:
+            # It speaks something else, and was perhaps sent here by somebody (RFC 7301 §3.2). No alert: ssl has none for it.
+            logger.debug("no protocol in common with %r", attributes.remote_address)
+            await stream.aclose()
+            return None
         alpn_protocol, initial = attributes.alpn_protocol, b""
         if attributes.tls_version is None and self._sniffs:
             try:

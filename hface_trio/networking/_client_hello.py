@@ -1,16 +1,18 @@
-"""The name that a client asks for, read from the first message of its TLS handshake.
+"""What a client asks for, read from the first message of its TLS handshake: a name, and protocols.
 
 The ssl module tells the name only to a callback on the context, and prints a traceback when a peer sends a name that is
-not ASCII. So it is read here, after OpenSSL has accepted the handshake. Nothing is relied on all the same.
+not ASCII; and that protocols were offered of which there is none here, it does not tell at all. So both are read here, after
+OpenSSL has accepted the message. Nothing is relied on all the same.
 """
 
 from __future__ import annotations
 
-__all__ = ["read_server_name_untrusted"]
+__all__ = ["offers_protocols_untrusted", "read_server_name_untrusted"]
 
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0
+_ALPN = 16
 _HOST_NAME = 0
 
 
@@ -57,6 +59,18 @@ def read_server_name_untrusted(flight: bytes) -> str | None:
         return name.decode("ascii") or None
     except ValueError:
         return None
+
+
+def offers_protocols_untrusted(flight: bytes) -> bool:
+    """Return whether a ClientHello offers application protocols (RFC 7301 §3.1).
+
+    Args:
+        flight: as for :func:`read_server_name_untrusted`.
+    """
+    try:
+        return bool(_find_extension(_read_client_hello(flight), _ALPN))
+    except ValueError:
+        return False
 
 
 def _read_client_hello(flight: bytes) -> bytes:

@@ -44,6 +44,7 @@ class ExtraAttributes:
         tls_version: such as ``"TLSv1.3"``; ``None`` without TLS, and before the handshake.
         cipher: name of the cipher suite; ``None`` as above.
         alpn_protocol: what ALPN negotiated, if anything.
+        alpn_offered: whether the client offered anything (server).
         server_name: the name the client asked for by SNI, if any.
         peer_certificate: the peer's certificate in DER, if it sent one.
     """
@@ -53,6 +54,7 @@ class ExtraAttributes:
     tls_version: str | None = None
     cipher: str | None = None
     alpn_protocol: str | None = None
+    alpn_offered: bool = False
     server_name: str | None = None
     peer_certificate: bytes | None = None
 

@@ -11,7 +11,7 @@ import dataclasses
 import ssl
 from collections.abc import Iterator, Sequence
 
-from ._client_hello import read_server_name_untrusted
+from ._client_hello import offers_protocols_untrusted, read_server_name_untrusted
 from ._interfaces import Buffer, ExtraAttributes
 
 __all__ = ["SLICE_OCTETS", "TLSEngine", "slices"]
@@ -33,7 +33,17 @@ class TLSEngine:
         notified: this side's close_notify waits or has been taken; nothing can be encrypted behind it.
     """
 
-    __slots__ = ("_ahead", "_hello", "_incoming", "_object", "_outgoing", "_server_name", "end", "notified")
+    __slots__ = (
+        "_ahead",
+        "_hello",
+        "_incoming",
+        "_object",
+        "_offers_protocols",
+        "_outgoing",
+        "_server_name",
+        "end",
+        "notified",
+    )
 
     def __init__(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -42,6 +52,7 @@ class TLSEngine:
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
         )
         self._server_name = server_name
+        self._offers_protocols = False
         # What the client sent before it got an answer. OpenSSL bounds it, as it refuses a longer ClientHello.
         self._hello = bytearray() if server_side else None
         self._ahead = b""  # decrypted before it was asked for
@@ -56,6 +67,7 @@ class TLSEngine:
             tls_version=self._object.version(),
             cipher=None if cipher is None else cipher[0],
             alpn_protocol=self._object.selected_alpn_protocol(),
+            alpn_offered=self._offers_protocols,
             server_name=self._server_name,
             peer_certificate=self._object.getpeercert(binary_form=True),
         )
@@ -79,8 +91,9 @@ class TLSEngine:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
             if self._hello is not None and self._outgoing.pending:  # OpenSSL has accepted it, and answers
-                self._server_name = read_server_name_untrusted(bytes(self._hello))
-                self._hello = None
+                hello, self._hello = bytes(self._hello), None
+                self._server_name = read_server_name_untrusted(hello)
+                self._offers_protocols = offers_protocols_untrusted(hello)
             return False
         return True
 
