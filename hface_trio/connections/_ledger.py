@@ -13,6 +13,8 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from ._nobody import tell_nobody
+
 __all__ = ["HeldInput", "Ledger", "LedgerHolder"]
 
 
@@ -130,12 +132,8 @@ class HeldInput:
 
     def let_go(self) -> None:
         """Forget the connection: it is over."""
-        self._shed = _nothing
+        self._shed = tell_nobody
 
 
 def _octets_of(holder: LedgerHolder) -> int:
     return holder.ledger_octets
-
-
-def _nothing() -> None:
-    pass

@@ -170,9 +170,10 @@ class MultiplexedDriver(MultiplexedInput):
                 stream.rules.broken = True
                 stream.rules.ended = False
             raise
-        if not (
+        completed = (
             stream.over and stream.rules.ended and stream.cause is None
-        ):  # all was taken, and the handler has returned
+        )  # though its handler has returned before
+        if not completed:
             stream.raise_if_unsendable()
 
     def transmit(self, stream: HTTPStream) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from ._ledger import Ledger
+from ._nobody import tell_nobody
 
 if TYPE_CHECKING:
     from ..networking import Buffer, ByteStream
@@ -143,7 +144,7 @@ class SerialOutput:
 
     def let_go(self) -> None:
         """Forget whom to tell: the connection is over."""
-        self._on_failure = _nobody_cares
+        self._on_failure = tell_nobody
 
     def take_pending(self) -> list[Buffer]:
         """Take what waits away from the flusher, which has ended or is about to be cancelled."""
@@ -217,10 +218,6 @@ class SerialOutput:
             pending.popleft()
         if self._unsent <= SEND_BUFFER_OCTETS:
             self._wake()
-
-
-def _nobody_cares(_exc: Exception) -> None:
-    pass
 
 
 def _first(pending: deque[Buffer]) -> list[Buffer]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from ._nobody import tell_nobody
+
 if TYPE_CHECKING:
     from ..networking import Buffer
 
@@ -63,7 +65,7 @@ class SendQueue:
     def let_go(self) -> Callable[[], None] | None:
         """Refer to the stream no longer, which refers to this; return what was to be called when all had been taken."""
         on_empty, self.on_empty = self.on_empty, None
-        self._on_shed = _shed_nothing
+        self._on_shed = tell_nobody
         return on_empty
 
     def take(self, n_octets: int) -> Buffer:
@@ -107,7 +109,3 @@ class Urgency:
             self.parallel.remove(queue)
             return True
         return False
-
-
-def _shed_nothing() -> None:
-    """Do nothing: a closed queue holds nothing."""

@@ -20,6 +20,7 @@ import trio
 
 from ..protocols import HTTPProtocol
 from ._ledger import Ledger
+from ._nobody import tell_nobody
 from ._output import SEND_BUFFER_OCTETS
 from ._send_queue import SendQueue, Urgency
 from ._wakeup import Wakeup
@@ -84,9 +85,7 @@ class Writer:
 
     def let_go(self) -> None:
         """Forget whom to tell: the connection is over, and ``run`` has ended."""
-        self._priority_of = _no_priority
-        self._pump = self._retime = _nothing
-        self._on_failure = _nobody_cares
+        self._priority_of = self._pump = self._retime = self._on_failure = tell_nobody
 
     @property
     def has_queues(self) -> bool:
@@ -333,15 +332,3 @@ class Writer:
                 return found
         self._ready_count = 0  # cannot be: counted wherever a queue is made ready or taken
         raise LookupError("no stream is ready")
-
-
-def _no_priority(_stream_id: int) -> None:
-    return None
-
-
-def _nothing() -> None:
-    pass
-
-
-def _nobody_cares(_exc: Exception) -> None:
-    pass
