@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._interfaces import (
+from ._factory_interfaces import (
     ALPNHTTPFactory,
-    Buffer,
     HTTPOverQUICClientFactory,
-    HTTPOverQUICProtocol,
     HTTPOverQUICServerFactory,
     HTTPOverTCPFactory,
-    HTTPOverTCPProtocol,
     HTTPOverTCPUpgrade,
-    HTTPProtocol,
-    OutputEnd,
-    StreamCodes,
 )
+from ._interfaces import Buffer, HTTPOverQUICProtocol, HTTPOverTCPProtocol, HTTPProtocol, OutputEnd, StreamCodes
 from ._registry import EngineGroup, ProtocolRegistry, check_engines, protocol_registry
 from .http1 import HTTP1ClientFactory, HTTP1ServerFactory
 from .http2 import HTTP2ClientFactory, HTTP2ServerFactory

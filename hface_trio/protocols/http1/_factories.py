@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...limits import Limits, Timeouts
-from .._interfaces import HTTPOverTCPFactory, HTTPOverTCPProtocol
+from .._factory_interfaces import HTTPOverTCPFactory
+from .._interfaces import HTTPOverTCPProtocol
 from .._registry import EngineGroup, protocol_registry
 
 __all__ = ["HTTP1ClientFactory", "HTTP1ServerFactory"]

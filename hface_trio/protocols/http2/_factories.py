@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from ...limits import Limits, Timeouts
 from ...models import HeadersType
-from .._interfaces import HTTPOverTCPFactory, HTTPOverTCPProtocol, HTTPOverTCPUpgrade
+from .._factory_interfaces import HTTPOverTCPFactory, HTTPOverTCPUpgrade
+from .._interfaces import HTTPOverTCPProtocol
 from .._registry import EngineGroup, protocol_registry
 from ._settings import HTTP2Settings
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...limits import Limits, Timeouts
 from ...models import AddressType, ClientTLSConfig, ServerTLSConfig
-from .._interfaces import HTTPOverQUICClientFactory, HTTPOverQUICServerFactory
+from .._factory_interfaces import HTTPOverQUICClientFactory, HTTPOverQUICServerFactory
 from .._registry import protocol_registry
 from ..quic import ConnectionIdSource, RandomConnectionIdSource, client_configuration, server_configuration
 from ..quic._tickets import SessionTicketStore

@@ -20,7 +20,8 @@ from types import MappingProxyType
 from ...errors import ConfigurationError
 from ...limits import address_owner
 from ...models import AddressType
-from .._interfaces import HTTPOverQUICProtocol, HTTPOverQUICServerFactory
+from .._factory_interfaces import HTTPOverQUICServerFactory
+from .._interfaces import HTTPOverQUICProtocol
 from ._codes import QUIC_VERSION_1, QUIC_VERSION_2, QUICErrorCode
 from ._ids import ConnectionIdSource
 from ._router_actions import Accept, Deliver, Drop, DropReason, QUICRouterStatistics, Reply, RouterAction
