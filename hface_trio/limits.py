@@ -34,8 +34,9 @@ class Limits:
         connections: open connections of a server; further ones are closed when accepted.
         connections_per_address: open connections from one peer address, or one IPv6 network (/64). High, because a proxy or a
             NAT makes one address of many users, and below ``connections``, so that no single address can use them all up.
-        handshakes: TLS handshakes under way at once, from the client's first octets; further connections wait within their
-            handshake deadline.
+        handshakes: TLS handshakes under way at once, from the client's first octets. Further connections wait within their
+            handshake deadline, addresses taking turns; a handshake that has waited a second for its client gives way.
+            So many clients a second that begin one and stall do not keep others of their address waiting.
         concurrent_streams: streams per connection that may run at once.
         handlers: handlers of a server that may run at once; requests beyond are answered 503.
         header_section_octets: a header section (or trailers): names, values and what separates them. On HTTP/1.1 the
@@ -55,7 +56,7 @@ class Limits:
 
     connections: float = 20_000
     connections_per_address: float = 10_000
-    handshakes: float = 100
+    handshakes: float = 1_000
     concurrent_streams: float = 100
     handlers: float = 10_000
     header_section_octets: float = 64 * _KIB
@@ -71,7 +72,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         _check_positive(self, "Limits")
-        for name in ("stream_window_octets", "pipelined_octets", "header_section_octets"):
+        for name in ("handshakes", "stream_window_octets", "pipelined_octets", "header_section_octets"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"Limits.{name} must be at least 1")
 

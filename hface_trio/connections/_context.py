@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -12,6 +11,7 @@ import trio
 
 from ..limits import Limits, Timeouts
 from ._admission import Admission
+from ._handshakes import Handshakes
 from ._ledger import Ledger
 from ._observer import Observer
 
@@ -40,7 +40,7 @@ class ConnectionContext:
         draining: whether connections shall take no request beyond their first.
         connections: the open connections.
         admission: counts accepted connections against the limits.
-        handshakes: holds back handshakes beyond the limit.
+        handshakes: makes handshakes, so many at once as the limit says.
         undecided: scopes around accepted connections that have not begun a handshake, or not shown which version they speak.
     """
 
@@ -53,13 +53,12 @@ class ConnectionContext:
     draining: bool = False
     connections: set[HTTPConnection] = dataclasses.field(default_factory=set["HTTPConnection"])
     admission: Admission = dataclasses.field(init=False)
-    handshakes: trio.CapacityLimiter = dataclasses.field(init=False)
+    handshakes: Handshakes = dataclasses.field(init=False)
     undecided: set[trio.CancelScope] = dataclasses.field(default_factory=set[trio.CancelScope])
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.limits)
-        handshakes = self.limits.handshakes
-        self.handshakes = trio.CapacityLimiter(handshakes if handshakes == math.inf else int(handshakes))
+        self.handshakes = Handshakes(self.limits.handshakes)
 
     def observe(self, call: Callable[[Any], None], record: object) -> None:
         """Make one call to the observer; what it raises is logged and goes no further."""

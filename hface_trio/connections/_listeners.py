@@ -229,7 +229,7 @@ class HTTPOverTCPListener(HTTPListener):
 
     async def _serve_connection(self, stream: ByteStream, host: str, connection_handler: ConnectionHandler) -> None:
         async def open_and_handle(stream: ByteStream) -> None:
-            connection = await self._open_connection(stream)
+            connection = await self._open_connection(stream, host)
             if connection is not None:
                 await connection_handler(connection)
 
@@ -240,11 +240,11 @@ class HTTPOverTCPListener(HTTPListener):
                 await stream.aclose()  # harmless when it is closed
             self._context.admission.release(host)
 
-    async def _open_connection(self, stream: ByteStream) -> HTTPConnection | None:
+    async def _open_connection(self, stream: ByteStream, host: str) -> HTTPConnection | None:
         """Make the handshake, which a peer may break at will: not worth a line in the log."""
         try:
             with trio.fail_after(self._context.timeouts.handshake_seconds):
-                if stream.has_handshake and not await self._shake_hands(stream):
+                if stream.has_handshake and not await self._shake_hands(stream, host):
                     return None
         except (HfaceError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
             logger.debug("handshake with %r failed: %s", stream.extra_attributes.remote_address, exc)
@@ -280,7 +280,7 @@ class HTTPOverTCPListener(HTTPListener):
             alternative_services=self.alternative_services,
         )
 
-    async def _shake_hands(self, stream: ByteStream) -> bool:
+    async def _shake_hands(self, stream: ByteStream, host: str) -> bool:
         """Make the handshake, if the peer begins it before the server shuts down; return whether it was made.
 
         Only then does it count among those under way: peers that say nothing hold up nobody.
@@ -288,15 +288,13 @@ class HTTPOverTCPListener(HTTPListener):
         with trio.CancelScope() as scope:
             self._context.undecided.add(scope)
             try:
-                await stream.wait_greeted()
+                await stream.wait_handshake_peer()
             finally:
                 self._context.undecided.discard(scope)
-        if scope.cancelled_caught:
-            await stream.aclose()
-            return False
-        async with self._context.handshakes:
-            await stream.handshake()
-        return True
+        if not scope.cancelled_caught and await self._context.handshakes.shake_hands(stream, host):
+            return True
+        await stream.aclose()
+        return False
 
     async def _sniff(self, stream: ByteStream) -> tuple[str | None, bytes]:
         """Read until it is clear whether a cleartext peer speaks HTTP/2 with prior knowledge (RFC 9113 §3.3)."""

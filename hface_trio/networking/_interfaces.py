@@ -84,13 +84,6 @@ class ByteStream(trio.abc.HalfCloseableStream):
         """Whether ``handshake`` has anything to do."""
         return False
 
-    async def wait_greeted(self) -> None:
-        """Wait until the peer has begun its side of the handshake (server); nothing on plain streams.
-
-        Raises, Cancellation: as for :meth:`receive_some`.
-        """
-        await trio.lowlevel.checkpoint()
-
     async def handshake(self) -> None:
         """Do what has to be done before data flows. The TLS handshake; nothing on plain streams.
 
@@ -99,6 +92,26 @@ class ByteStream(trio.abc.HalfCloseableStream):
         Raises:
             TLSHandshakeError: the handshake failed; the stream is of no more use.
             trio.BrokenResourceError: the transport broke.
+        """
+        await trio.lowlevel.checkpoint()
+
+    async def step_handshake(self) -> bool:
+        """Go on with the handshake as far as it goes without the peer; :meth:`handshake` is made of such steps.
+
+        Returns:
+            Whether the handshake has been made. If not, :meth:`wait_handshake_peer` comes before the next step.
+
+        Raises, Cancellation: as for :meth:`handshake`.
+        """
+        await trio.lowlevel.checkpoint()
+        return True
+
+    async def wait_handshake_peer(self) -> None:
+        """Wait until the peer has taken or sent octets of the handshake; nothing when it has been made.
+
+        A server may begin with it, to hear whether the client has anything to say.
+
+        Raises, Cancellation: as for :meth:`handshake`.
         """
         await trio.lowlevel.checkpoint()
 

@@ -62,7 +62,7 @@ class TLSByteStream(ByteStream):
     __slots__ = (
         "_attributes",
         "_engine",
-        "_greeted",
+        "_fed",
         "_handshake_turns",
         "_receiving",
         "_sending",
@@ -83,7 +83,7 @@ class TLSByteStream(ByteStream):
     ) -> None:
         self._transport = transport
         self._handshake_turns = handshake_turns
-        self._greeted = False  # the peer's first octets are in the engine, and no step was made with them
+        self._fed = False  # the peer's octets are in the engine, and no step was made with them
         self._engine = TLSEngine(context, server_side=server_side, server_name=server_name)
         self._state = _State.NEW
         self._attributes: ExtraAttributes | None = None
@@ -117,20 +117,6 @@ class TLSByteStream(ByteStream):
         """Whether the TLS handshake has not been made."""
         return self._state is not _State.OPEN
 
-    async def wait_greeted(self) -> None:
-        """Wait for the first octets of the peer; see :meth:`ByteStream.wait_greeted`."""
-        if self._state is not _State.NEW or self._greeted:
-            await trio.lowlevel.checkpoint()
-            return
-        if self._sending or self._receiving:
-            raise trio.BusyResourceError("another task is making the handshake")
-        self._receiving = True
-        try:
-            self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
-            self._greeted = True
-        finally:
-            self._receiving = False
-
     async def handshake(self) -> None:
         """Make the TLS handshake; nothing when it has been made.
 
@@ -144,35 +130,56 @@ class TLSByteStream(ByteStream):
 
         Cancellation: it can be called again, and goes on.
         """
+        while not await self.step_handshake():
+            await self.wait_handshake_peer()
+
+    async def step_handshake(self) -> bool:
+        """Go on with the handshake as far as the peer's octets lead; see :meth:`ByteStream.step_handshake`."""
+        if self._state is _State.OPEN:
+            await trio.lowlevel.checkpoint()
+            return True
+        self._begin_handshaking()
+        try:
+            if self._fed and self._handshake_turns is not None:
+                async with self._handshake_turns:
+                    done = self._step_handshake()
+                    await trio.lowlevel.checkpoint()
+            else:
+                done = self._step_handshake()  # it takes no time, or there are no others
+                await trio.lowlevel.checkpoint()
+            if self._state is not _State.NEW:
+                self._refuse()
+            if not self._push() or self._transport.unsent_octets or not done:
+                return False
+        finally:
+            self._sending = self._receiving = False
+        self._state = _State.OPEN
+        return True
+
+    async def wait_handshake_peer(self) -> None:
+        """Wait until the peer has taken or sent octets of the handshake; see :meth:`ByteStream.wait_handshake_peer`."""
         if self._state is _State.OPEN:
             await trio.lowlevel.checkpoint()
             return
+        self._begin_handshaking()
+        try:
+            if not self._push() or self._transport.unsent_octets:
+                await self._send_pending()
+            else:
+                self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
+                self._fed = True
+        finally:
+            self._sending = self._receiving = False
+
+    def _begin_handshaking(self) -> None:
         if self._state is not _State.NEW:
             self._refuse()
         if self._sending or self._receiving:
             raise trio.BusyResourceError("another task is making the handshake")
         self._sending = self._receiving = True
-        try:
-            done = await self._step_in_turn() if self._greeted else self._step_handshake()
-            while not done:
-                await self._send_pending()
-                self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
-                done = await self._step_in_turn()
-            await self._send_pending()
-        finally:
-            self._sending = self._receiving = False
-        self._state = _State.OPEN
-
-    async def _step_in_turn(self) -> bool:
-        """Make a step that may take a millisecond of cryptography: one of those that share turns in a scheduler pass."""
-        if self._handshake_turns is None:
-            return self._step_handshake()
-        async with self._handshake_turns:
-            done = self._step_handshake()
-            await trio.lowlevel.checkpoint()
-        return done
 
     def _step_handshake(self) -> bool:
+        self._fed = False
         try:
             return self._engine.step_handshake()
         except ssl.SSLError as exc:

@@ -136,6 +136,7 @@ class Server:
                 self._drain(math.inf)
             for undecided in list(self._context.undecided):
                 undecided.cancel()
+            self._context.handshakes.cut_off_stalled()
             await trio.sleep_forever()
         self._scope.cancel(reason="the grace of the shutdown has passed")
 

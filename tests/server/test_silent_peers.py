@@ -20,22 +20,25 @@ async def hello(stream: HTTPStream) -> None:
     await stream.send_response(200, body=b"hello")
 
 
-async def test_they_hold_up_nobody(authority: Authority, autojump_clock: Clock) -> None:
+@pytest.mark.parametrize("octets", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"])
+async def test_they_hold_up_nobody(octets: bytes, authority: Authority, autojump_clock: Clock) -> None:
     network = MemoryNetworking()
     serve = functools.partial(
         hface_trio.serve,
         networking=network,
         tls_config=authority.server_config("localhost"),
-        limits=Limits(handshakes=2),
+        limits=Limits(handshakes=20),
         http_versions=["2", "1.1"],
     )
     async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
         server: hface_trio.Server = await nursery.start(serve, hello, ENDPOINTS)
         for _ in range(20):
-            await stack.enter_async_context(await network.connect_tcp(("localhost", 443)))
+            peer = await stack.enter_async_context(await network.connect_tcp(("localhost", 443)))
+            if octets:
+                await peer.send_all(octets)
         await trio.sleep(1)
         async with hface_trio.open_client(networking=network, tls_config=authority.client_config()) as client:
-            with trio.fail_after(1):
+            with trio.fail_after(1.1):
                 for endpoint in ENDPOINTS:
                     assert (await client.get(f"{endpoint}/")).body == b"hello"
         began = trio.current_time()
