@@ -329,7 +329,7 @@ class QUICConnection(QUICInspection):
             return
         data, address = datagram
         if self._reason is not None:
-            self._last_word.heard()
+            self._last_word.heard(len(data))
             return
         if self._machine.is_stateless_reset(data):
             self._lost = True

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hface_trio.errors import LocalProtocolError
 from hface_trio.events import ConnectionTerminated
 from hface_trio.protocols.quic import QUICErrorCode, QUICSettings
+from hface_trio.protocols.quic._ending import LastWord
 
 from ..taken import events_of
-from .network import BOTH_WAYS, SERVER_ADDRESS, client_connection, connected, server_connection
+from .network import (
+    BOTH_WAYS,
+    CLIENT_ADDRESS,
+    SERVER_ADDRESS,
+    authority,
+    client_connection,
+    connected,
+    server_connection,
+)
 
 
 def test_an_application_close_carries_code_and_message():
@@ -52,6 +63,42 @@ def test_the_last_word_is_repeated_less_and_less_often():
     net.run(5)
     net.client.datagram_received((b"\x41" + bytes(60), SERVER_ADDRESS))
     assert net.client.datagrams_to_send() == []
+
+
+@pytest.mark.parametrize("n_names", [0, 20, 100])
+@pytest.mark.parametrize("heard_octets", [0, 21, 60, 1200])
+def test_the_last_word_is_held_to_three_times_what_an_unproven_address_sent(heard_octets, n_names):
+    names = [f"{'x' * 50}{number}.example.org" for number in range(n_names)]
+    client, server = client_connection(), server_connection(tls=authority().server_config("localhost", *names))
+    client.clock(0.0)
+    server.clock(0.0)
+    client.connect(SERVER_ADDRESS)
+    sent = received = 0
+    for data, _ in client.datagrams_to_send():
+        server.datagram_received((data, CLIENT_ADDRESS))
+        sent += len(data)
+    for now in (0.0, 1.0, 3.0, 7.0, 15.0):  # lost packets are sent again, as far as the limit lets them
+        server.clock(now)
+        received += sum(len(data) for data, _ in server.datagrams_to_send())
+    assert 2.5 * sent < received <= 3 * sent
+    server.submit_close(0, "the handshake was not completed", application=False)
+    for _ in range(20):
+        received += sum(len(data) for data, _ in server.datagrams_to_send())
+        if heard_octets:
+            server.datagram_received((b"\x41" + bytes(heard_octets - 1), CLIENT_ADDRESS))
+            sent += heard_octets
+        assert received <= 3 * sent
+
+
+@given(st.lists(st.integers(1, 1500)), st.integers(1, 1200))
+def test_who_talks_after_the_end_hears_at_most_three_times_as_much(heard, n_octets):
+    last_word = LastWord()
+    last_word.said([(bytes(n_octets), CLIENT_ADDRESS)])
+    said = 0
+    for number, octets in enumerate(heard, 1):
+        last_word.heard(octets)
+        said += sum(len(data) for data, _ in last_word.again())
+        assert said <= 3 * sum(heard[:number])
 
 
 def test_after_the_end_everything_is_refused_or_ignored():

@@ -84,6 +84,8 @@ class SendingConnection(ReceivingConnection):
         if not self._network_paths or self._state in END_STATES:
             return []
         ordinary = self._is_ordinary()
+        closing, path = self._close_pending, self._network_paths[0]
+        room = 3 * path.bytes_received - path.bytes_sent
         turns = self._turns(ordinary)
         timer_known, pacing_at = self._timer_known, self._pacing_at
         self._timer_known = False
@@ -99,6 +101,8 @@ class SendingConnection(ReceivingConnection):
             self._pause_for_several(now)
         if ordinary and not datagrams and self._pacing_at == pacing_at:
             self._timer_known = timer_known  # nothing has changed
+        if closing and not path.is_validated and sum(len(data) for data, _ in datagrams) > room:
+            return []  # aioquic holds all packets but the last to what an unproven address may get (RFC 9000 §8.1)
         return datagrams
 
     def _turns(self, ordinary: bool) -> _Turns:
