@@ -2,7 +2,7 @@
 
 A message is a head, data, and an end; the end comes with the head, with data or as trailers. What the rules refuse raises
 :class:`~hface_trio.errors.LocalProtocolError` before anything is submitted. Sources: RFC 9110 §6.4.1 (which messages have
-no content), §8.6 (Content-Length), §9.3.2 (HEAD), §9.3.6 (CONNECT), §15.2 (1xx).
+no content), §8.6 (Content-Length), §9.3.2 (HEAD), §9.3.6 (CONNECT), §15 (statuses), §15.2 (1xx), §15.3.6 (205).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..models import HeadersType
 __all__ = ["ResponseFacts", "SendingRules", "content_length_of", "describe_response", "has_field", "status_of"]
 
 _SENT = "the head was sent already"
-_STATUSES = {b"%d" % status: status for status in range(100, 1000)}
+_STATUSES = {b"%d" % status: status for status in range(100, 600)}
 
 
 def has_field(headers: HeadersType, wanted: bytes) -> bool:
@@ -36,7 +36,7 @@ def status_of(headers: HeadersType) -> int:
         if name == b":status":
             status = _STATUSES.get(value)
             if status is None:
-                raise LocalProtocolError(f":status must be three digits from 100, got {value!r}")
+                raise LocalProtocolError(f":status must be from 100 to 599, got {value!r}")
             return status
     raise LocalProtocolError("a response needs a :status field")
 
@@ -138,12 +138,14 @@ class SendingRules:
         elif length is not None:
             if status == 204:
                 raise LocalProtocolError("a 204 response has no content-length")
+            if status == 205 and length:
+                raise LocalProtocolError("a response with status 205 has no content")
             if end_stream and length and not bodiless:
                 raise LocalProtocolError(f"content-length is {length}, but the response ends with its head")
         self.head_sent = True
         self.ended = end_stream
         self._bodiless = bodiless
-        self._remaining = None if bodiless else length
+        self._remaining = None if bodiless else 0 if status == 205 else length
 
     def request_head(self, headers: HeadersType, end_stream: bool) -> None:
         """Check a request head and note what it promises."""
@@ -169,7 +171,7 @@ class SendingRules:
                 raise LocalProtocolError("responses with status 204 and 304 have no body")
         elif self._remaining is not None:
             if n_octets > self._remaining:
-                raise LocalProtocolError(f"body is longer than its content-length, by {n_octets - self._remaining}")
+                raise LocalProtocolError(f"body is longer than the head allows, by {n_octets - self._remaining}")
             if end_stream and n_octets < self._remaining:
                 raise LocalProtocolError(f"body is shorter than its content-length, by {self._remaining - n_octets}")
             self._remaining -= n_octets

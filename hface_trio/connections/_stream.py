@@ -381,7 +381,7 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
         rules = self.rules
         if rules.head_sent or not 0 < len(body) <= _WHOLE_OCTETS or not 200 <= status <= 599:
             return False
-        if status in {204, 304} or self.method in {b"HEAD", b"CONNECT"}:
+        if status in {204, 205, 304} or self.method in {b"HEAD", b"CONNECT"}:
             return False
         for name, _ in headers:
             if name in _AUTOMATIC_FIELDS:
