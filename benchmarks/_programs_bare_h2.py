@@ -7,6 +7,7 @@ import ssl
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import trio
 from _application import BODY
 from _ports import announce, listen
@@ -31,8 +32,8 @@ def serve_h2(certificate: Certificate | None) -> None:
             async with stream, trio.open_nursery() as nursery:
                 await _Connection(stream, nursery).run()
                 nursery.cancel_scope.cancel()
-        except* trio.BrokenResourceError:
-            pass  # the peer is gone
+        except* (trio.BrokenResourceError, h2.exceptions.ProtocolError):
+            pass  # the peer is gone, or said that it goes while it was answered
 
     async def main() -> None:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listen()))
