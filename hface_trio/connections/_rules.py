@@ -12,7 +12,15 @@ from typing import NamedTuple
 from ..errors import LocalProtocolError
 from ..models import HeadersType
 
-__all__ = ["ResponseFacts", "SendingRules", "content_length_of", "describe_response", "has_field", "status_of"]
+__all__ = [
+    "ResponseFacts",
+    "SendingRules",
+    "content_length_of",
+    "describe_response",
+    "has_field",
+    "received_status_of",
+    "status_of",
+]
 
 _SENT = "the head was sent already"
 _STATUSES = {b"%d" % status: status for status in range(100, 600)}
@@ -27,7 +35,7 @@ def has_field(headers: HeadersType, wanted: bytes) -> bool:
 
 
 def status_of(headers: HeadersType) -> int:
-    """Return the status of a response head.
+    """Return the status of a response head that is to be sent.
 
     Raises:
         LocalProtocolError: there is no valid ``:status``.
@@ -39,6 +47,11 @@ def status_of(headers: HeadersType) -> int:
                 raise LocalProtocolError(f":status must be from 100 to 599, got {value!r}")
             return status
     raise LocalProtocolError("a response needs a :status field")
+
+
+def received_status_of(headers: HeadersType) -> int:
+    """Return the status of a response that came: from 100 to 999, as RFC 9110 §15 wants those from 600 taken for 5xx."""
+    return next(int(value) for name, value in headers if name == b":status")
 
 
 def content_length_of(headers: HeadersType) -> int | None:

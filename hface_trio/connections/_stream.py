@@ -30,7 +30,7 @@ from ..events import (
 from ..models import HeadersType, HeaderType
 from ._date import date_field
 from ._exchange import Exchange
-from ._rules import content_length_of, describe_response, has_field, status_of
+from ._rules import content_length_of, describe_response, has_field, received_status_of, status_of
 from ._stream_parts import DataIterator
 
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
 
     def _take_head(self, event: HeadersReceived) -> None:
         self.response_headers = event.headers
-        self.status = status_of(event.headers)
+        self.status = received_status_of(event.headers)
         if self.status == 101 or (self.method == b"CONNECT" and self.status < 300):
             self.tunnel = self.rules.tunnel = True
             if self.status == 101:

@@ -8,6 +8,8 @@ import pytest
 import trio
 
 from hface_trio import HTTPStream, LocalProtocolError
+from hface_trio.connections import _rules
+from hface_trio.protocols.http1 import _format
 
 from .served import Version
 
@@ -71,3 +73,22 @@ async def test_a_205_says_that_it_has_no_content(version: Version, autojump_cloc
         async with connection.open_stream(version.request(), end_stream=True) as stream:
             head = await stream.receive_response()
             assert (b"content-length", b"0") in head.headers
+
+
+@pytest.mark.parametrize("status", [600, 999])
+async def test_a_client_reads_a_response_whose_status_does_not_exist(
+    version: Version, status: int, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another server would send them.
+    monkeypatch.setitem(_format._STATUS_LINES, 599, b"HTTP/1.1 %d Odd\r\n" % status)
+    monkeypatch.setitem(_rules._STATUSES, b"%d" % status, status)
+
+    async def handler(stream: HTTPStream) -> None:
+        await stream.send_headers([(b":status", b"599" if version.number == "1.1" else b"%d" % status)])
+        await stream.send_data(b"body", end_stream=True)
+
+    async with version.connected(handler) as (connection, _):
+        async with connection.open_stream(version.request(), end_stream=True) as stream:
+            await stream.receive_response()
+            assert stream.status == status
+            assert await stream.read_body() == b"body"
