@@ -134,9 +134,13 @@ class Connection:
         self.output.write_control(pack_reset(stream_id, code))
         self.budget.spend("RST_STREAM made necessary")
 
+    def is_own(self, stream_id: int) -> bool:
+        """Whether a stream is one of those that this side opens."""
+        return stream_id % 2 == self.client_side
+
     def is_idle(self, stream_id: int) -> bool:
         """Whether a stream was never used."""
-        if stream_id % 2 == self.client_side:
+        if self.is_own(stream_id):
             return stream_id > self.core.highest_outbound_stream_id
         return stream_id > self.core.highest_inbound_stream_id
 

@@ -253,7 +253,6 @@ class FrameFront:
 
     def _reset(self, _flags: int, stream_id: int, payload: bytes) -> None:
         _check_form("RST_STREAM", stream_id, payload, on_stream=True, octets=_LONG.size)
-        self._budget.spend("RST_STREAM")
         self._receiver.reset_received(stream_id, _LONG.unpack(payload)[0])
 
     def _settings(self, flags: int, stream_id: int, payload: bytes) -> None:

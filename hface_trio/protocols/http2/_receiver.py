@@ -167,14 +167,31 @@ class Receiver(ABC):
         self._drain.settle()
 
     def reset_received(self, stream_id: int, code: int) -> None:
-        """Take a RST_STREAM frame."""
+        """Take a RST_STREAM frame.
+
+        That of a stream which this side opened costs the peer nothing: there are no more of them than requests, and a server
+        may answer each before it has read the request, and stop it (RFC 9113 §8.1).
+        """
         stream = self._live.get(stream_id)
         if stream is None:
             self._check_not_idle(stream_id)
+            self._late_reset(stream_id)
             return
+        if not stream.initiated_here:
+            self._connection.budget.spend("RST_STREAM")
         if stream.announced:
             self._tell_reset(stream, code)
         self._connection.end_stream(stream, Ending.RESET_BY_PEER)
+
+    def _late_reset(self, stream_id: int) -> None:
+        """Charge a reset behind the end of its stream, but for one that crossed a reset of a stream of this side."""
+        connection = self._connection
+        closed = connection.streams.closed(stream_id)
+        if closed is not None and closed.ending is Ending.RESET_HERE and connection.is_own(stream_id):
+            closed.late_resets -= 1
+            if closed.late_resets >= 0:
+                return
+        connection.budget.spend("RST_STREAM")
 
     def _tell_reset(self, stream: Stream, code: int) -> None:
         self._connection.events.append(StreamResetReceived(stream.stream_id, code))

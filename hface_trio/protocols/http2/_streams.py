@@ -76,12 +76,13 @@ class ClosedStream:
         late_octets: what the peer may have sent before it heard of a reset.
     """
 
-    __slots__ = ("ending", "late_octets", "late_sections")
+    __slots__ = ("ending", "late_octets", "late_resets", "late_sections")
 
     def __init__(self, ending: Ending, late_octets: int = 0) -> None:
         self.ending: Ending = ending
         self.late_octets: int = late_octets
         self.late_sections: int = 1
+        self.late_resets: int = 1
 
 
 class StreamTable:

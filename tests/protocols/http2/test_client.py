@@ -137,6 +137,28 @@ def test_no_error_after_a_whole_response_stops_only_the_request():
     assert peer.protocol.open_streams == 0
 
 
+def test_server_may_stop_any_number_of_requests_behind_its_answers():
+    peer = client()
+    for _ in range(1500):
+        stream_id = open_request(peer, POST, end_stream=False)
+        peer.send(peer.headers(stream_id, RESPONSE, "END_STREAM"), RstStreamFrame(stream_id, 0))
+        assert peer.events()[-1] == StopSendingReceived(stream_id, 0)
+    assert peer.protocol.is_available()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_server_may_reset_each_request_once_and_not_more(cancelled):
+    peer = client()
+    for _ in range(1500):
+        stream_id = open_request(peer)
+        if cancelled:
+            peer.protocol.submit_stream_reset(stream_id, 8)
+        peer.send(RstStreamFrame(stream_id, 2))
+    assert peer.protocol.is_available()
+    peer.send(*[RstStreamFrame(stream_id, 2)] * 1500)
+    assert peer.protocol.has_expired()
+
+
 def test_other_code_after_a_whole_response_is_a_reset():
     peer = client()
     open_request(peer, POST, end_stream=False)
