@@ -24,7 +24,7 @@ from .._priority import StreamDependency
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import may_send, received_all
 from ._receiver import Receiver, body_mismatch, malformed
-from ._streams import Stream
+from ._streams import ClosedStream, Ending, Stream
 
 __all__ = ["ClientReceiver"]
 
@@ -148,6 +148,15 @@ class ClientReceiver(Receiver):
         self._connection.core.receive_head(stream.state, end_stream=True)
         self._connection.events.append(TrailersReceived(stream_id, section.fields.copy()))
         self._receiving_ended(stream)
+
+    def _forgotten_section(self, stream_id: int) -> None:
+        """Drop it: it answers a request that was cancelled long ago (RFC 9113 §5.1), if there are so many of them."""
+        connection = self._connection
+        if connection.streams.forgotten_resets:
+            connection.streams.forgotten_resets -= 1
+        else:
+            connection.budget.spend("late HEADERS")
+        connection.streams.remember(stream_id, ClosedStream(Ending.RESET_HERE, connection.ledger.initial_window, 0))
 
     def _tell_reset(self, stream: Stream, code: int) -> None:
         """After a whole response, NO_ERROR means that the rest of the request is not wanted (RFC 9113 §8.1)."""

@@ -137,8 +137,8 @@ class Receiver(ABC):
     def _late_section(self, stream_id: int) -> None:
         closed = self._connection.streams.closed(stream_id)
         if closed is None:
-            raise ConnectionFault(HTTP2ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, out of order")
-        if closed.ending is Ending.RESET_HERE:
+            self._forgotten_section(stream_id)
+        elif closed.ending is Ending.RESET_HERE:
             closed.late_sections -= 1
             if closed.late_sections < 0:
                 self._connection.budget.spend("late HEADERS")
@@ -146,6 +146,10 @@ class Receiver(ABC):
             raise StreamFault(stream_id, HTTP2ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
         else:
             raise ConnectionFault(HTTP2ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which has ended")
+
+    def _forgotten_section(self, stream_id: int) -> None:
+        """Take a section on a stream that is over, and so long that nothing is remembered of it."""
+        raise ConnectionFault(HTTP2ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}, out of order")
 
     # Streams.
 

@@ -74,14 +74,15 @@ class ClosedStream:
     Args:
         ending: how it ended.
         late_octets: what the peer may have sent before it heard of a reset.
+        late_sections: how many sections it may have sent so.
     """
 
     __slots__ = ("ending", "late_octets", "late_resets", "late_sections")
 
-    def __init__(self, ending: Ending, late_octets: int = 0) -> None:
+    def __init__(self, ending: Ending, late_octets: int = 0, late_sections: int = 1) -> None:
         self.ending: Ending = ending
         self.late_octets: int = late_octets
-        self.late_sections: int = 1
+        self.late_sections: int = late_sections
         self.late_resets: int = 1
 
 
@@ -92,7 +93,7 @@ class StreamTable:
         remembered: streams that are remembered after their end.
     """
 
-    __slots__ = ("_closed", "_remembered", "live", "own_count", "peer_count")
+    __slots__ = ("_closed", "_remembered", "forgotten_resets", "live", "own_count", "peer_count")
 
     def __init__(self, remembered: int) -> None:
         self.live: dict[int, Stream] = {}
@@ -100,6 +101,8 @@ class StreamTable:
         self._remembered = remembered
         self.own_count: int = 0
         self.peer_count: int = 0
+        self.forgotten_resets: int = 0
+        """Streams that were reset here, of which a section may still come, and which are not remembered."""
 
     def add(self, stream: Stream) -> None:
         """Enter a stream."""
@@ -123,7 +126,9 @@ class StreamTable:
         """Remember a stream that is over, or was refused."""
         self._closed[stream_id] = closed
         if len(self._closed) > self._remembered:
-            self._closed.popitem(last=False)
+            _, forgotten = self._closed.popitem(last=False)
+            if forgotten.ending is Ending.RESET_HERE and forgotten.late_sections > 0:
+                self.forgotten_resets += 1
 
     def closed(self, stream_id: int) -> ClosedStream | None:
         """Return what is remembered of a stream that is over."""

@@ -31,7 +31,7 @@ from .raw_peer import (
     raw_frame,
     resets,
 )
-from .wire import PROTOCOL_ERROR
+from .wire import ENHANCE_YOUR_CALM, PROTOCOL_ERROR
 
 
 def test_request_and_response_with_bodies_and_trailers():
@@ -176,6 +176,34 @@ def test_cancelled_request_frees_its_place():
         assert all(not isinstance(e, (HeadersReceived, DataReceived)) for e in peer.events())
     assert peer.protocol.is_available()
     assert peer.protocol.open_streams == 0
+
+
+def cancelled(peer, count):
+    for _ in range(count):
+        peer.protocol.submit_stream_reset(open_request(peer), 8)
+    peer.frames()
+    peer.events()
+
+
+def test_late_responses_to_requests_that_were_cancelled_long_ago_are_dropped():
+    peer = client()
+    cancelled(peer, 1500)
+    for stream_id in range(1, 2 * 1500, 2):
+        section = peer.headers(stream_id, [*RESPONSE, (b"x-stream", b"%d" % stream_id)])
+        peer.send(section, DataFrame(stream_id, b"late" * 100, flags=["END_STREAM"]))
+    assert peer.events() == []
+    assert resets(peer.frames()) == []
+    stream_id = open_request(peer)
+    peer.send(peer.headers(stream_id, [*RESPONSE, (b"x-stream", b"3")], "END_STREAM"))
+    assert peer.events() == [HeadersReceived(stream_id, [*RESPONSE, (b"x-stream", b"3")], True)]
+
+
+def test_responses_to_what_is_over_and_forgotten_cannot_come_without_end():
+    peer = client(HTTP2Settings(remembered_streams=8))
+    cancelled(peer, 100)
+    for _ in range(20):
+        peer.send(*[peer.headers(stream_id, RESPONSE) for stream_id in range(1, 151, 2)])
+    assert_connection_error(peer, ENHANCE_YOUR_CALM)
 
 
 # Switches.
