@@ -17,7 +17,7 @@ import trio
 
 from ..errors import HfaceError, HTTPConnectionError
 from ..models import AddressType, ServerTLSConfig
-from ..networking import ByteStream, ByteStreamListener, DepartureWatch, SystemNetworking, TCPServerNetworking
+from ..networking import ByteStream, ByteStreamListener, SocketWatch, SystemNetworking, TCPServerNetworking
 from ..protocols import ALPNHTTPFactory, HTTPOverTCPFactory
 from ..protocols.http2 import is_preface_prefix
 from ._connection import HTTPConnection
@@ -98,7 +98,7 @@ class HTTPListener(ABC):
                 its connection only.
             handler_nursery: where the connections' tasks live; a nursery of this call unless given. With one of your
                 own, cancelling this call stops accepting and lets connections go on; a
-                :class:`~hface_trio.networking.DepartureWatch` should run there, or departures behind unread data go
+                :class:`~hface_trio.networking.SocketWatch` should run there, or departures behind unread data go
                 unnoticed.
             task_status: started with the bound addresses.
 
@@ -198,7 +198,7 @@ class HTTPOverTCPListener(HTTPListener):
         """Accept connections; see :meth:`HTTPListener.serve`."""
         async with trio.open_nursery() as watchers:
             if handler_nursery is None:
-                await watchers.start(DepartureWatch().run)
+                await watchers.start(SocketWatch().run)
             async with trio.open_nursery() as own_nursery:
                 for listener in self._listeners:
                     own_nursery.start_soon(self._accept, listener, connection_handler, handler_nursery or own_nursery)

@@ -233,26 +233,35 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
                 await self._pause()
                 continue
             self._departure_deadline = math.inf  # whatever ended is behind what can be read now
-            data = None  # an idle connection holds nothing of what it received last
             try:
-                data = await transport.receive_some(min(READ_OCTETS, n_octets))
+                await transport.deliver(self._take, min(READ_OCTETS, n_octets))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
                 self._input_ended = True
                 self._broke("the connection broke", exc)
                 protocol.connection_lost()
                 self.pump()
                 continue
-            now = self._last_octet_at = trio.current_time()
-            protocol.clock(now)
-            if data:
-                self.octets_received += len(data)
-                protocol.bytes_received(data)
-            else:
-                self._input_ended = True
+            if self._input_ended:
                 for _ in range(_EOF_PASSES):
                     await trio.lowlevel.checkpoint()
                 protocol.eof_received()
-            self.pump()
+                self.pump()
+
+    def _take(self, data: bytes) -> int:
+        """Take octets, or their end; return how many may come next."""
+        protocol = self.protocol
+        now = self._last_octet_at = trio.current_time()
+        protocol.clock(now)
+        if not data:
+            self._input_ended = True
+            return 0
+        self.octets_received += len(data)
+        protocol.bytes_received(data)
+        self.pump()
+        if self.terminated is not None or self.successor is not None:
+            return 0
+        n_octets = protocol.receive_capacity()
+        return min(READ_OCTETS, n_octets)
 
     async def _pause(self) -> None:
         self._paused = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ._adapter import StreamAdapter
-from ._departure import DepartureWatch
 from ._interfaces import (
     Buffer,
     ByteStream,
@@ -20,6 +19,7 @@ from ._interfaces import (
 )
 from ._listeners import SocketListener, TLSListener
 from ._socket import SocketByteStream
+from ._socket_watch import SocketWatch
 from ._system import SystemNetworking
 from ._tls import TLSByteStream
 from ._udp_sender import DatagramSender, SenderStatistics
@@ -33,12 +33,12 @@ __all__ = [
     "DatagramSender",
     "DatagramSocket",
     "DatagramStatistics",
-    "DepartureWatch",
     "ExtraAttributes",
     "SenderStatistics",
     "ServerNetworking",
     "SocketByteStream",
     "SocketListener",
+    "SocketWatch",
     "StreamAdapter",
     "SystemNetworking",
     "TCPClientNetworking",

@@ -130,6 +130,24 @@ class ByteStream(trio.abc.HalfCloseableStream):
         Cancellation: nothing was taken.
         """
 
+    async def deliver(self, take: Callable[[bytes], int], max_bytes: int) -> None:
+        """Receive again and again, and hand to ``take`` what comes, until it wants no more.
+
+        The same as a loop around :meth:`receive_some`, but for that a stream may spare the calling task its awakenings:
+        ``take`` is plain code, called in this task's context and perhaps from another task.
+
+        Args:
+            take: gets at least one octet, or ``b""`` when the peer ended its side in order. Returns how many octets it takes
+                next, at most; 0 ends the delivery, and is due after ``b""``.
+            max_bytes: how many octets it takes first, at most.
+
+        Raises: as :meth:`receive_some`, and what ``take`` raises.
+
+        Cancellation: what was received has been taken.
+        """
+        while max_bytes > 0:
+            max_bytes = take(await self.receive_some(max_bytes))
+
     @abstractmethod
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         """Send as much as leaves without waiting, all buffers in one call to the system where possible.

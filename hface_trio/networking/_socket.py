@@ -17,8 +17,9 @@ from typing import NoReturn
 
 import trio
 
-from . import _departure
+from . import _socket_watch
 from ._addresses import SocketAddress, address_from_system
+from ._delivery import SocketDelivery
 from ._interfaces import Buffer, ByteStream, ExtraAttributes, check_receive_size
 
 __all__ = ["SocketByteStream"]
@@ -37,7 +38,17 @@ class SocketByteStream(ByteStream):
         remote_address: the peer's address as the system gave it, where it is known already.
     """
 
-    __slots__ = ("_attributes", "_closed", "_eof_sent", "_fd", "_likely_more", "_receiving", "_sending", "_socket")
+    __slots__ = (
+        "_attributes",
+        "_closed",
+        "_delivery",
+        "_eof_sent",
+        "_fd",
+        "_likely_more",
+        "_receiving",
+        "_sending",
+        "_socket",
+    )
 
     def __init__(self, sock: socket.socket, *, remote_address: SocketAddress = None) -> None:
         sock.setblocking(False)
@@ -46,6 +57,7 @@ class SocketByteStream(ByteStream):
         self._closed = False
         self._eof_sent = False
         self._receiving = False
+        self._delivery: SocketDelivery | None = None
         self._sending = False
         self._likely_more = False
         # Where a call fails, the peer has reset the connection already; the first receive or send will say so.
@@ -105,6 +117,23 @@ class SocketByteStream(ByteStream):
             self._receiving = False
         self._likely_more = len(data) == max_bytes
         return data
+
+    async def deliver(self, take: Callable[[bytes], int], max_bytes: int) -> None:
+        """Hand on what arrives where it is noticed, if a :class:`SocketWatch` runs; see :meth:`ByteStream.deliver`."""
+        if self._closed:
+            raise trio.ClosedResourceError("this stream is closed")
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving from this stream")
+        self._receiving = True
+        self._delivery = SocketDelivery(self._socket, take, max_bytes)
+        try:
+            max_bytes = await self._delivery.run()
+        except OSError as exc:
+            raise self._translate(exc) from exc
+        finally:
+            self._receiving = False
+            self._delivery = None
+        await super().deliver(take, max_bytes)
 
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
         """Send as much as the kernel takes at once; see :meth:`ByteStream.send_nowait`."""
@@ -213,22 +242,24 @@ class SocketByteStream(ByteStream):
     def watch_departure(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once when the peer has gone; see :meth:`ByteStream.watch_departure`.
 
-        It takes a running :class:`DepartureWatch`; without one nothing is called.
+        It takes a running :class:`SocketWatch`; without one nothing is called.
         """
         if self._closed:
             raise trio.ClosedResourceError("this stream is closed")
-        _departure.watch(self._fd, callback)
+        _socket_watch.watch_departure(self._fd, callback)
 
     def unwatch_departure(self) -> None:
         """Undo ``watch_departure``; harmless when nothing is watched."""
         if not self._closed:
-            _departure.unwatch(self._fd)
+            _socket_watch.unwatch_departure(self._fd)
 
     def _close(self) -> None:
         if self._closed:
             return
-        _departure.unwatch(self._fd)
+        _socket_watch.unwatch_departure(self._fd)
         self._closed = True
+        if self._delivery is not None:
+            self._delivery.fail(trio.ClosedResourceError("this stream was closed by another task"))
         trio.lowlevel.notify_closing(self._fd)
         with contextlib.suppress(OSError):  # may tell of a reset, on which nobody can act; the descriptor is gone
             self._socket.close()

@@ -33,7 +33,7 @@ from ..connections import (
 from ..errors import ConfigurationError
 from ..limits import Limits, Timeouts
 from ..models import ServerTLSConfig
-from ..networking import DepartureWatch, ServerNetworking, SystemNetworking
+from ..networking import ServerNetworking, SocketWatch, SystemNetworking
 from ..protocols.http2 import HTTP2Settings
 from ._endpoint import Endpoint
 from ._listen import ListeningOptions, listen
@@ -154,7 +154,7 @@ class Server:
         try:
             async with trio.open_nursery() as watchers:
                 self._nursery = watchers
-                await watchers.start(DepartureWatch().run)
+                await watchers.start(SocketWatch().run)
                 async with trio.open_nursery() as connections:
                     self._scope = connections.cancel_scope
                     async with trio.open_nursery() as acceptors:

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from hface_trio.networking import ByteStream, DepartureWatch, SocketByteStream, _departure
+from hface_trio.networking import ByteStream, SocketByteStream, SocketWatch, _socket_watch
 
 from ._pairs import DEADLINE_SECONDS, open_pair, tcp_pair
 
@@ -21,7 +21,7 @@ KINDS = ["tcp", "unix", "tls13-tcp", "memory", "tls13-memory"]
 
 @pytest.fixture
 async def departure_watch(nursery):
-    await nursery.start(DepartureWatch().run)
+    await nursery.start(SocketWatch().run)
 
 
 class Callback:
@@ -184,7 +184,7 @@ async def test_a_callback_may_close_another_socket_that_departs_at_the_same_time
                 # The number is free now, and taken at once by a socket that nobody has left.
                 for sock in tcp_pair():
                     new_sockets.append(sock)
-                    _departure.watch(sock.fileno(), replacement)
+                    _socket_watch.watch_departure(sock.fileno(), replacement)
 
             return callback
 
@@ -196,7 +196,7 @@ async def test_a_callback_may_close_another_socket_that_departs_at_the_same_time
         assert len(called) == 1
         assert replacement.calls == 0
         for sock in new_sockets:
-            _departure.unwatch(sock.fileno())
+            _socket_watch.unwatch_departure(sock.fileno())
             sock.close()
         for near, _ in pairs:
             near.abort()
@@ -225,7 +225,7 @@ async def test_an_interrupt_in_a_callback_goes_up(authority):
     async with open_pair("tcp", authority) as (near, far):
         with pytest.raises(BaseExceptionGroup) as info:
             async with trio.open_nursery() as nursery:
-                await nursery.start(DepartureWatch().run)
+                await nursery.start(SocketWatch().run)
                 near.watch_departure(interrupt)
                 await far.aclose()
                 await trio.sleep(SOON_SECONDS)
@@ -244,8 +244,8 @@ async def test_without_a_watch_nothing_is_told(authority):
 async def test_another_watch_takes_over_when_one_ends(authority):
     async with open_pair("tcp", authority) as (near, far), trio.open_nursery() as outer:
         async with trio.open_nursery() as inner:
-            await inner.start(DepartureWatch().run)
-            await outer.start(DepartureWatch().run)
+            await inner.start(SocketWatch().run)
+            await outer.start(SocketWatch().run)
             callback = Callback()
             near.watch_departure(callback)
             inner.cancel_scope.cancel()
@@ -257,7 +257,7 @@ async def test_another_watch_takes_over_when_one_ends(authority):
 async def test_watches_may_follow_each_other(authority):
     for _ in range(2):
         async with open_pair("tcp", authority) as (near, far), trio.open_nursery() as nursery:
-            await nursery.start(DepartureWatch().run)
+            await nursery.start(SocketWatch().run)
             callback = Callback()
             near.watch_departure(callback)
             await far.aclose()
@@ -267,9 +267,9 @@ async def test_watches_may_follow_each_other(authority):
 
 
 async def test_where_the_system_cannot_tell_it_runs_and_does_nothing(authority, monkeypatch):
-    monkeypatch.delattr(_departure.select, "EPOLLRDHUP")
+    monkeypatch.delattr(_socket_watch.select, "EPOLLRDHUP")
     async with open_pair("tcp", authority) as (near, far), trio.open_nursery() as nursery:
-        await nursery.start(DepartureWatch().run)
+        await nursery.start(SocketWatch().run)
         callback = Callback()
         near.watch_departure(callback)
         await far.aclose()

@@ -1,0 +1,95 @@
+"""Input of a socket that is handed on where it is noticed, while the task that wants it sleeps.
+
+The task wakes for the end of its delivery only: when no more is wanted, or something is wrong. Meanwhile the socket's input
+is received by the task of :class:`~hface_trio.networking.SocketWatch`, in the context of the task that sleeps.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import trio
+
+from ._socket_watch import unwatch_input, watch_input
+
+__all__ = ["SocketDelivery"]
+
+
+class SocketDelivery:
+    """Delivers the input of a socket.
+
+    Args:
+        sock: the socket.
+        take: gets what arrives, ``b""`` for the end; returns how many octets it takes next, at most, and 0 for no more.
+        max_bytes: how many it takes first.
+    """
+
+    __slots__ = ("_failure", "_max_bytes", "_socket", "_take", "_task")
+
+    def __init__(self, sock: socket.socket, take: Callable[[bytes], int], max_bytes: int) -> None:
+        self._socket = sock
+        self._take = take
+        self._max_bytes = max_bytes
+        self._task: trio.lowlevel.Task | None = None
+        self._failure: BaseException | None = None
+
+    async def run(self) -> int:
+        """Deliver until no more is wanted, or nobody watches the socket.
+
+        Returns:
+            How many octets are still wanted.
+
+        Raises:
+            OSError: of the socket.
+            BaseException: of ``take``.
+        """
+        fd = self._socket.fileno()
+        if not watch_input(fd, self):
+            return self._max_bytes
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._task = None
+            unwatch_input(fd)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        if self._failure is not None:
+            raise self._failure
+        return self._max_bytes
+
+    def arrived(self) -> None:
+        """Receive, and hand it on."""
+        if self._task is not None:
+            self._task.context.run(self._receive)
+
+    def _receive(self) -> None:
+        try:
+            self._max_bytes = self._take(self._socket.recv(self._max_bytes))
+        except BlockingIOError:
+            return
+        except BaseException as exc:  # noqa: BLE001  # raised in the task that has ordered the delivery
+            self._failure = exc  # even if that has been stopped meanwhile
+            self.stop()
+            return
+        if self._max_bytes <= 0:
+            self.stop()
+
+    def fail(self, failure: Exception) -> None:
+        """End the delivery, if it goes on; ``failure`` is raised there."""
+        if self._task is not None:
+            self._failure = failure
+            self.stop()
+
+    def stop(self) -> None:
+        """End the delivery, if it goes on."""
+        if self._task is not None:
+            unwatch_input(self._socket.fileno())
+            self.watch_ended()
+
+    def watch_ended(self) -> None:
+        """Let the task go on by itself."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task)
