@@ -14,6 +14,7 @@ from hpack import NeverIndexedHeaderTuple
 
 from ..errors import LocalProtocolError
 from ..models import HeadersType, HeaderType
+from ._targets import is_authority, is_host_with_port, is_target
 
 __all__ = [
     "FORBIDDEN_TRAILERS",
@@ -30,8 +31,6 @@ _is_name: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 _is_bad_value: Final = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z").search
 _is_token: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_scheme: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
-_is_bad_target: Final = re.compile(rb"[\x00-\x20\x7f]").search
-_is_bad_authority: Final = re.compile(rb"[\x00-\x20\x7f/?#@\\]").search
 _is_status: Final = re.compile(rb"[1-9][0-9]{2}").fullmatch
 _is_length: Final = re.compile(rb"[0-9]{1,19}").fullmatch
 
@@ -125,16 +124,16 @@ def check_request(headers: Iterable[HeaderType]) -> SectionFacts:
     facts.protocol = pseudo.get(b":protocol")
     if method is None or not _is_token(method):
         raise MalformedSectionError(":method is missing or not a token")
-    if facts.protocol is not None and method != b"CONNECT":
-        raise MalformedSectionError(":protocol is not allowed here")
+    if facts.protocol is not None and (method != b"CONNECT" or not _is_token(facts.protocol)):
+        raise MalformedSectionError(":protocol is not allowed here, or not a token")
     _check_authority(facts)
     if method == b"CONNECT":
         facts.content_length = None
         if facts.protocol is None:
             if facts.scheme is not None or facts.path is not None:
                 raise MalformedSectionError("CONNECT with :scheme or :path")
-            if not facts.authority:
-                raise MalformedSectionError("CONNECT without :authority")
+            if facts.authority is None or not is_host_with_port(facts.authority):
+                raise MalformedSectionError("CONNECT without :authority of host and port")
             return facts
     _check_target(facts)
     return facts
@@ -328,11 +327,11 @@ _CHECKS: Final[dict[bytes, Callable[[SectionFacts, bytes, bytes], None]]] = {
 
 def _check_authority(facts: SectionFacts) -> None:
     authority, host = facts.authority, facts.host
-    if authority is not None and (not authority or _is_bad_authority(authority)):
+    if authority is not None and (not authority or not is_authority(authority)):
         raise MalformedSectionError(":authority is empty or not an authority")
     if authority is not None and host is not None and authority.lower() != host.lower():
         raise MalformedSectionError(":authority and host disagree")
-    if authority is None and (not host or _is_bad_authority(host)):
+    if authority is None and (not host or not is_authority(host)):
         raise MalformedSectionError("neither :authority nor a usable host")
 
 
@@ -340,7 +339,7 @@ def _check_target(facts: SectionFacts) -> None:
     if facts.scheme is None or not _is_scheme(facts.scheme):
         raise MalformedSectionError(":scheme is missing or not a scheme")
     path = facts.path
-    if not path or _is_bad_target(path):
+    if path is None or not is_target(path):
         raise MalformedSectionError(":path is missing, empty or holds a forbidden octet")
     if (
         facts.scheme.lower() in {b"http", b"https"}

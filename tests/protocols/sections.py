@@ -22,6 +22,35 @@ def changed(section, name, value):
     return [(n, value if n == name else v) for n, v in section]
 
 
+BAD_AUTHORITIES = [
+    b"caf\xc3\xa9.test",
+    b"\xff\xfe",
+    b'a"b',
+    b"a<b>",
+    b"a{b}",
+    b"a|b",
+    b"a\\b",
+    b"a^b",
+    b"a`b",
+    b"a:x",
+    b"a:80:80",
+    b"a:-1",
+    b"[zz",
+    b"[::1",
+    b"[zz]",
+    b"::1",
+    b"a%zz",
+    b"a%2",
+    b"u@a",
+    b"a/b",
+    b"a b",
+]
+NO_TUNNELS_END = [b"a", b"a:", b":443", b"a:0", b"a:65536", b"a:99999", b"a:" + b"9" * 5000, b"[::1]", *BAD_AUTHORITIES]
+TUNNELS_ENDS = [b"a:1", b"a:65535", b"192.0.2.1:0443", b"[2001:db8::1]:443", b"a_b.test:443", b"a%20b:443"]
+BAD_TARGETS = [b"/x#y", b"/#", b"/caf\xc3\xa9", b"/\xff", b"/a b", b"/\t", b"/\x7f"]
+AUTHORITIES = [b"a", b"a:80", b"a:", b":80", b"[::1]", b"[::1]:80", b"[v1.a:b]", b"a%20b", b"a_b", b"a,b", b"A.Test"]
+TARGETS = [b"/", b"//a", b"/%zz", b'/"<>\\^`{|}', b"/?a=[b]"]
+
 GOOD_REQUESTS = {
     "plain": REQUEST,
     "host instead of authority": [*without(REQUEST, b":authority"), (b"host", b"example.test")],
@@ -32,6 +61,9 @@ GOOD_REQUESTS = {
     "asterisk": changed(changed(REQUEST, b":method", b"OPTIONS"), b":path", b"*"),
     "connect": CONNECT,
     "extended connect": EXTENDED,
+    **{f"authority {each!r}": changed(REQUEST, b":authority", each) for each in AUTHORITIES},
+    **{f"path {each!r}": changed(REQUEST, b":path", each) for each in TARGETS},
+    **{f"connect to {each!r}": changed(CONNECT, b":authority", each) for each in TUNNELS_ENDS},
     "other scheme": changed(changed(REQUEST, b":scheme", b"coap"), b":path", b"x"),
     "obs-text in value": [*REQUEST, (b"x", b"caf\xc3\xa9")],
 }
@@ -89,7 +121,13 @@ BAD_REQUESTS = {
     "CONNECT without authority": [CONNECT[0], (b"host", b"example.test")],
     "extended CONNECT without path": without(EXTENDED, b":path"),
     "extended CONNECT without scheme": without(EXTENDED, b":scheme"),
+    "extended CONNECT of no protocol": changed(EXTENDED, b":protocol", b""),
+    "extended CONNECT of two words": changed(EXTENDED, b":protocol", b"web socket"),
     "nothing": [],
+    **{f"authority {each!r}": changed(REQUEST, b":authority", each) for each in BAD_AUTHORITIES},
+    **{f"host {each!r}": [*without(REQUEST, b":authority"), (b"host", each)] for each in BAD_AUTHORITIES},
+    **{f"path {each!r}": changed(REQUEST, b":path", each) for each in BAD_TARGETS},
+    **{f"CONNECT to {each[:20]!r}": changed(CONNECT, b":authority", each) for each in NO_TUNNELS_END},
 } | {f"field: {name}": [*REQUEST, field] for name, field in BAD_FIELDS.items()}
 
 BAD_RESPONSES = {

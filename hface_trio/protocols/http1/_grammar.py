@@ -6,13 +6,10 @@ import re
 from http import HTTPStatus
 
 __all__ = [
-    "AUTHORITY",
-    "AUTHORITY_WITH_PORT",
     "CONNECTION_FIELDS",
     "FIELD_NAME",
     "FIELD_VALUE",
     "METHOD",
-    "TARGET",
     "list_members",
     "reason_phrase",
 ]
@@ -23,15 +20,6 @@ METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]++")
 # field-value = *( VCHAR / obs-text [ *( SP / HTAB ) ] ), no whitespace at its ends (RFC 9110 §5.5)
 FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
-# request-target: visible ASCII without a fragment (RFC 9112 §3.2)
-TARGET = re.compile(rb"[\x21\x22\x24-\x7e]++")
-
-# uri-host = IP-literal / IPv4address / reg-name; Host = uri-host [ ":" port ] (RFC 9110 §7.2, RFC 3986 §3.2)
-_IP_LITERAL = rb"\[(?:[0-9A-Fa-f:.]++|[vV][0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+,;=:]++)\]"
-_REG_NAME = rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]++|%[0-9A-Fa-f]{2})"
-AUTHORITY = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb"*+)(?::[0-9]*+)?")
-# authority-form = uri-host ":" port (RFC 9112 §3.2.3), neither of them empty (RFC 9110 §9.3.6)
-AUTHORITY_WITH_PORT = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb"++):[0-9]++")
 
 # RFC 9110 §7.6.1, RFC 9113 §8.2.2: what belongs to one connection and has no place in the form of HTTP/2
 CONNECTION_FIELDS = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})

@@ -13,13 +13,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...models import HeaderType
+from .._targets import is_authority, is_host_with_port
 from ._codec import ResponseHead
-from ._grammar import (
-    AUTHORITY,
-    AUTHORITY_WITH_PORT,
-    CONNECTION_FIELDS,
-    list_members,
-)
+from ._grammar import CONNECTION_FIELDS, list_members
 from ._refusal import Refusal
 
 __all__ = ["RequestFields", "Response", "request_section", "translate_response", "translate_trailers"]
@@ -142,7 +138,7 @@ def request_section(method: bytes, target: bytes, fields: RequestFields, *, secu
     if b"#" in target:  # the one visible character that has no place in it; the front has seen to the rest
         raise Refusal(400, "malformed request target")
     if method == b"CONNECT":
-        if AUTHORITY_WITH_PORT.fullmatch(target) is None:
+        if not is_host_with_port(target):
             raise Refusal(400, "CONNECT without host and port")
         return [(b":method", method), (b":authority", target), *fields.passed_on]
     if target[0] == 0x2F or (target == b"*" and method == b"OPTIONS"):  # "/"
@@ -153,7 +149,7 @@ def request_section(method: bytes, target: bytes, fields: RequestFields, *, secu
             raise Refusal(400, "request target of no known form")
         scheme, host, path = match.groups()
         scheme = scheme.lower()
-        if not host or AUTHORITY.fullmatch(host) is None:
+        if not host or is_authority(host) is None:
             raise Refusal(400, "malformed authority in the request target")
         if not path:
             path = b"*" if method == b"OPTIONS" else b"/"
@@ -175,7 +171,7 @@ def _host(hosts: list[bytes], minor_version: int) -> bytes:
         if hosts or minor_version:
             raise Refusal(400, "not exactly one Host")
         return b""
-    if AUTHORITY.fullmatch(hosts[0]) is None:
+    if is_authority(hosts[0]) is None:
         raise Refusal(400, "malformed Host")
     return hosts[0]
 

@@ -15,15 +15,8 @@ from typing import NamedTuple
 from ...errors import LocalProtocolError
 from ...models import HeadersType, HeaderType
 from .._fields import FORBIDDEN_TRAILERS, octet_pairs
-from ._grammar import (
-    AUTHORITY,
-    AUTHORITY_WITH_PORT,
-    CONNECTION_FIELDS,
-    FIELD_NAME,
-    FIELD_VALUE,
-    METHOD,
-    TARGET,
-)
+from .._targets import is_authority, is_host_with_port, is_target
+from ._grammar import CONNECTION_FIELDS, FIELD_NAME, FIELD_VALUE, METHOD
 
 __all__ = ["OutboundRequest", "OutboundResponse", "check_request", "check_response", "check_trailers", "plain_lines"]
 
@@ -121,7 +114,7 @@ def check_request(headers: HeadersType) -> OutboundRequest:
 
 def _request_host(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> bytes:
     host = pseudo.get(b":authority", hosts[0] if hosts else b"")
-    if AUTHORITY.fullmatch(host) is None:
+    if is_authority(host) is None:
         raise LocalProtocolError(f"malformed authority {host!r}")
     if any(value != host for value in hosts):
         raise LocalProtocolError("host differs from :authority")
@@ -130,11 +123,11 @@ def _request_host(pseudo: dict[bytes, bytes], hosts: list[bytes]) -> bytes:
 
 def _request_target(method: bytes, host: bytes, pseudo: dict[bytes, bytes]) -> bytes:
     if method == b"CONNECT":
-        if AUTHORITY_WITH_PORT.fullmatch(host) is None or b":path" in pseudo or b":scheme" in pseudo:
+        if not is_host_with_port(host) or b":path" in pseudo or b":scheme" in pseudo:
             raise LocalProtocolError("CONNECT needs :authority with host and port, and no :scheme or :path")
         return host
     path = pseudo.get(b":path", b"")
-    if TARGET.fullmatch(path) is None or not (path[0] == 0x2F or (path == b"*" and method == b"OPTIONS")):
+    if is_target(path) is None or not (path[0] == 0x2F or (path == b"*" and method == b"OPTIONS")):
         raise LocalProtocolError(f"request needs a :path of visible ASCII that begins with '/', got {path!r}")
     return path
 

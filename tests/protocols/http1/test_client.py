@@ -104,6 +104,8 @@ def test_te_names_its_connection_option() -> None:
         [*REQUEST, (b"content-length", b"1"), (b"content-length", b"1")],
         [*REQUEST, (b"content-length", b"5")],
         [(b":method", b"CONNECT"), (b":authority", b"a")],
+        [(b":method", b"CONNECT"), (b":authority", b"a:0")],
+        [(b":method", b"CONNECT"), (b":authority", b"a:65536")],
         [(b":method", b"CONNECT"), (b":authority", b"a:1"), (b":path", b"/")],
         [(b":method", b"CONNECT"), (b":authority", b"a:1"), (b"content-length", b"1")],
         [(b":method", b"CONNECT"), (b":authority", b"a:1"), (b"upgrade", b"h")],

@@ -17,6 +17,7 @@ from hface_trio.limits import Limits
 from hface_trio.protocols.http3 import HTTP3ErrorCode as Code
 from hface_trio.protocols.http3 import HTTP3Settings
 
+from ..sections import changed
 from .raw_peer import POST, REQUEST, RESPONSE, body, client, data, headers, open_request, server
 
 CONNECT = [(b":method", b"CONNECT"), (b":authority", b"example.test:443")]
@@ -75,6 +76,10 @@ def test_empty_data_is_no_event():
         REQUEST[:3],
         REQUEST[:2] + REQUEST[3:],
         [*REQUEST, (b":path", b"/")],
+        changed(REQUEST, b":authority", b"a:x"),
+        changed(REQUEST, b":path", b"/x#y"),
+        changed(CONNECT, b":authority", b"example.test"),
+        changed(CONNECT, b":authority", b"example.test:65536"),
         [*REQUEST, (b":status", b"200")],
         [*REQUEST[:3], (b"a", b"b"), REQUEST[3]],
         [*REQUEST, (b"Upper", b"x")],
