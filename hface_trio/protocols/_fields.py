@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _is_name: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
-_is_bad_value: Final = re.compile(rb"[\x00\r\n]|\A[ \t]|[ \t]\Z").search
+_is_bad_value: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|\A[ \t]|[ \t]\Z").search  # RFC 9110 §5.5
 _is_token: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_scheme: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
 _is_status: Final = re.compile(rb"[1-9][0-9]{2}").fullmatch

@@ -65,6 +65,7 @@ GOOD_REQUESTS = {
     **{f"path {each!r}": changed(REQUEST, b":path", each) for each in TARGETS},
     **{f"connect to {each!r}": changed(CONNECT, b":authority", each) for each in TUNNELS_ENDS},
     "other scheme": changed(changed(REQUEST, b":scheme", b"coap"), b":path", b"x"),
+    "tab in value": [*REQUEST, (b"x", b"a\tb")],
     "obs-text in value": [*REQUEST, (b"x", b"caf\xc3\xa9")],
 }
 
@@ -78,6 +79,11 @@ BAD_FIELDS = {
     "CR in value": (b"a", b"b\rc"),
     "LF in value": (b"a", b"b\nc"),
     "NUL in value": (b"a", b"b\x00c"),
+    "SOH in value": (b"a", b"b\x01c"),
+    "ESC in value": (b"a", b"\x1b"),
+    "US in value": (b"a", b"b\x1f"),
+    "DEL in value": (b"a", b"b\x7fc"),
+    "VT in value": (b"a", b"b\x0bc"),
     "leading space": (b"a", b" b"),
     "trailing tab": (b"a", b"b\t"),
     "trailing LF": (b"a", b"b\n"),
