@@ -2,11 +2,15 @@
 
 A measurement is a table: a row for each server, a column for each figure. Every round measures every server once, in turns,
 so that what else the machine has to do falls on all of them alike; a ratio is taken round by round, and is the median.
+
+A figure is ``None`` in a round where what it tells never came to pass: that is longer than any time. A figure that a round
+does not have was not measured.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -17,7 +21,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 NO_VALUE = "\N{EN DASH}"
 
 Sample: TypeAlias = "dict[str, float | None]"
-"""The figures of one server in one round, by key; ``None`` where there is none."""
+"""The figures of one server in one round, by key; ``None`` for what never came to pass. Empty if the round failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Figure:
         key: its name in results and gates.
         title: its name for a reader, with the unit.
         digits: behind the point.
-        missing: what to print where there is no value.
+        missing: what to print for what never came to pass, or was not measured.
     """
 
     key: str
@@ -70,14 +74,16 @@ class Measurement:
         self.labels.setdefault(server, label)
         self.rounds.setdefault(server, []).append(sample)
 
-    def values(self, server: str, figure: str) -> list[float]:
-        """Return a figure's values in all rounds that have one."""
-        return [value for sample in self.rounds.get(server, []) if (value := sample.get(figure)) is not None]
+    def in_rounds(self, server: str, figure: str) -> list[float | None]:
+        """Return a figure of every round, ``None`` where there is no value, for whatever reason."""
+        return [sample.get(figure) for sample in self.rounds.get(server, [])]
 
     def median(self, server: str, figure: str) -> float | None:
-        """Return the median of a figure; ``None`` if there is no value."""
-        values = self.values(server, figure)
-        return statistics.median(values) if values else None
+        """Return the median of a figure in the rounds that measured it; ``None`` if there is none, or if that is never."""
+        measured = [sample[figure] for sample in self.rounds.get(server, []) if figure in sample]
+        values = [math.inf if value is None else value for value in measured]
+        median = statistics.median(values) if values else math.inf
+        return median if math.isfinite(median) else None
 
     def ratios(self, server: str, figure: str, base: str) -> list[float]:
         """Return a figure as a multiple of another server's, round by round."""

@@ -1,12 +1,15 @@
 """Limits that figures are held against, so that a loss is seen when it comes: ``gates.toml``.
 
 A limit with a floor is one on the ratio to that server's figure in the same run, so that neither a slow machine nor a busy
-one matters; one without is on the figure itself.
+one matters, and is held against the median of all rounds. One without is on the figure itself, which says what was lost or
+held, and is held against the worst round: what is lost in one of them is lost. Where a round has no value, there is nothing
+that could keep a limit.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,7 +45,7 @@ class Verdict:
 
     Args:
         gate: the limit.
-        value: what was held against it; ``None`` if there is no such figure.
+        value: what was held against it; ``None`` if a round has no such figure, or no round was measured.
     """
 
     gate: Gate
@@ -60,11 +63,16 @@ class Verdict:
         if self.value is None:
             return f"NO FIGURE  {what}"
         relation = f" is {self.value:.2f} {TIMES} {gate.floor}" if gate.floor else f" is {self.value:.2f}"
-        return f"{'within' if self.kept else 'ABOVE'}  {what}{relation}, limit {gate.limit:g}"
+        return f"{'within' if self.kept else 'ABOVE'}  {what}{relation} ({self.taken}), limit {gate.limit:g}"
+
+    @property
+    def taken(self) -> str:
+        """Which of the rounds the value is of, for a reader."""
+        return "median" if self.gate.floor else "worst round"
 
     def to_json(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {**dataclasses.asdict(self.gate), "value": self.value, "kept": self.kept}
+        return {**dataclasses.asdict(self.gate), "value": self.value, "taken": self.taken, "kept": self.kept}
 
 
 def load_gates(path: Path) -> list[Gate]:
@@ -95,9 +103,16 @@ def judge(
         measurement = measurements.get(gate.measurement)
         if measurement is None or not installed.get(gate.server, True):
             continue
-        if gate.floor:
-            value = measurement.ratio(gate.server, gate.figure, gate.floor)
-        else:
-            value = measurement.median(gate.server, gate.figure)
-        verdicts.append(Verdict(gate, value))
+        verdicts.append(Verdict(gate, _value(measurement, gate)))
     return verdicts
+
+
+def _value(measurement: Measurement, gate: Gate) -> float | None:
+    figures = measurement.in_rounds(gate.server, gate.figure)
+    values = [value for value in figures if value is not None]
+    if not values or len(values) < len(figures):
+        return None
+    if not gate.floor:
+        return max(values)
+    ratios = measurement.ratios(gate.server, gate.figure, gate.floor)
+    return statistics.median(ratios) if len(ratios) == len(values) else None

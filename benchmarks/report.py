@@ -45,21 +45,24 @@ def describe_run(run: dict[str, Any]) -> str:
     """Return a paragraph about a run."""
     packages = ", ".join(f"{name} {version}" for name, version in run["packages"].items())
     others = f" The load average of the machine was {run['load_before']} before." if "load_before" in run else ""
+    cores = f"{run['cores']} cores" if run["cores"] != 1 else "one core, which servers share with what loads them,"
+    commit = f" at commit {run['commit']}" if "commit" in run else ""
     return (
-        f"Measured {run['time'][:10]} on {run['cores']} cores under {run['system']}, with Python {run['python']}: "
+        f"Measured {run['time'][:10]}{commit} on {cores} under {run['system']}, with Python {run['python']}: "
         f"{run['rounds']} rounds of {run['seconds']:g} s for small requests.{others} "
         f"Versions: {packages}."
     )
 
 
 def _gates_table(gates: Sequence[dict[str, Any]]) -> str:
-    rows = [["figure", "measured", "limit"]]
+    rows = [["figure", "measured", *(["of"] if gates and "taken" in gates[0] else []), "limit"]]
     for gate in gates:
         label = PROGRAMS[gate["server"]].label
         relation = f" {TIMES} {PROGRAMS[gate['floor']].label}" if gate["floor"] else ""
         value = "not measured" if gate["value"] is None else f"{gate['value']:.2f}{relation}"
         mark = "" if gate["kept"] else " (above)"
-        rows.append([f"{gate['measurement']}, {gate['figure']}, {label}", value, f"{gate['limit']:g}{mark}"])
+        taken = [gate["taken"]] if "taken" in gate else []
+        rows.append([f"{gate['measurement']}, {gate['figure']}, {label}", value, *taken, f"{gate['limit']:g}{mark}"])
     return rst_table(rows)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from _figures import NO_VALUE, TIMES, Figure, Measurement
+from _figures import NO_VALUE, TIMES, Figure, Measurement, Sample
 from _gates import Gate, judge, load_gates
 from _programs import PROGRAMS
 from _table import rows_of, text_table
@@ -66,8 +66,8 @@ def test_a_limit_with_a_floor_is_one_on_the_ratio(limit: float, kept: bool) -> N
 
 
 def test_a_limit_without_a_floor_is_one_on_the_figure() -> None:
-    (verdict,) = judge([Gate("requests-2", "hface-trio", "us", 79.0)], {"requests-2": measurement()}, {})
-    assert (verdict.value, verdict.kept) == (80.0, False)
+    (verdict,) = judge([Gate("requests-2", "hface-trio", "us", 89.0)], {"requests-2": measurement()}, {})
+    assert (verdict.value, verdict.kept) == (90.0, False)
     assert verdict.describe().startswith("ABOVE")
 
 
@@ -75,6 +75,48 @@ def test_a_figure_that_is_missing_keeps_no_limit() -> None:
     (verdict,) = judge([Gate("requests-2", "hface-trio", "other", 1.0)], {"requests-2": measurement()}, {})
     assert not verdict.kept
     assert verdict.describe().startswith("NO FIGURE")
+
+
+def in_rounds(*rounds: Sample, floor: tuple[Sample, ...] = ()) -> dict[str, Measurement]:
+    made = Measurement("key", "Title", "Note.", (Figure("cut", "cut"), Figure("s", "s", missing="never")))
+    for sample in rounds:
+        made.add("hface-trio", "ours", sample)
+    for sample in floor:
+        made.add("bare-trio", "bare trio", sample)
+    return {"key": made}
+
+
+def test_a_loss_in_one_round_is_a_loss() -> None:
+    measurements = in_rounds({"cut": 0.0}, {"cut": 0.0}, {"cut": 40.0}, {"cut": 0.0})
+    (verdict,) = judge([Gate("key", "hface-trio", "cut", 0)], measurements, {})
+    assert (verdict.value, verdict.kept) == (40.0, False)
+    assert "worst round" in verdict.describe()
+
+
+@pytest.mark.parametrize("sample", [{"s": None}, {}], ids=["never", "not measured"])
+def test_a_round_without_the_figure_keeps_no_limit(sample: Sample) -> None:
+    (verdict,) = judge([Gate("key", "hface-trio", "s", 9.0)], in_rounds({"s": 1.0}, sample, {"s": 1.0}), {})
+    assert (verdict.value, verdict.kept) == (None, False)
+
+
+@pytest.mark.parametrize("floor", [({"s": 1.0},), ({"s": 1.0}, {})], ids=["fewer rounds", "a round failed"])
+def test_a_round_without_the_floor_keeps_no_limit(floor: tuple[Sample, ...]) -> None:
+    measurements = in_rounds({"s": 1.0}, {"s": 1.0}, floor=floor)
+    (verdict,) = judge([Gate("key", "hface-trio", "s", 9.0, "bare-trio")], measurements, {})
+    assert (verdict.value, verdict.kept) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "median"),
+    [
+        (({"s": None}, {"s": 1.0}, {"s": 2.0}), 2.0),
+        (({"s": None}, {"s": 1.0}), None),
+        (({}, {"s": 1.0}), 1.0),
+    ],
+    ids=["never, once of three", "never, once of two", "not measured"],
+)
+def test_never_is_longer_than_any_time(rounds: tuple[Sample, ...], median: float | None) -> None:
+    assert in_rounds(*rounds)["key"].median("hface-trio", "s") == median
 
 
 def test_what_was_not_measured_or_cannot_be_is_not_judged() -> None:
