@@ -4,6 +4,9 @@ Servers and loads run on a core each. Every round measures every server once, in
 for a while slows all of them. What is printed are the medians, and ratios taken round by round. The exit code is 1 when a
 figure is above its limit in ``gates.toml`` or could not be measured, and 2 when a program is missing that makes the load.
 
+What the documentation shows are the results of a run of everything, as long as it is by default, that kept all limits: only
+such a run writes ``results/latest.json`` without being told to. One that kept not all of them writes ``results/failed.json``.
+
     python benchmarks/run.py                      # everything; some minutes
     python benchmarks/run.py --quick              # what has limits, briefly: under 90 seconds
     python benchmarks/run.py --measure requests transfers --http 2 --rounds 9
@@ -16,9 +19,11 @@ import dataclasses
 import datetime as dt
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,8 +49,12 @@ from hface_trio.testing import throwaway_authority
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results" / "latest.json"
+_FAILED_RESULTS = _HERE / "results" / "failed.json"
+_GIT_SECONDS = 10.0
 _GATES = _HERE / "gates.toml"
 _VERSIONS = ("1.1", "2", "3")
+_ROUNDS, _QUICK_ROUNDS = 7, 2
+_SECONDS, _QUICK_SECONDS = 1.0, 0.5
 _MEASUREMENTS: dict[str, Callable[[Setting], Iterator[Measurement]]] = {
     "requests": measure_requests,
     "profile": measure_profile,
@@ -81,20 +90,43 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--http", choices=_VERSIONS, nargs="+", default=list(_VERSIONS), help="HTTP versions")
     parser.add_argument("--quick", action="store_true", help="only what has limits, and briefly: under 90 seconds")
-    parser.add_argument("--rounds", type=int, help="rounds of small requests (default: 7, quick: 2)")
-    parser.add_argument("--seconds", type=float, help="length of each load (default: 1.0, quick: 0.5)")
     parser.add_argument(
-        "--output", type=Path, help="file for the results (default: results/latest.json, if everything is measured)"
+        "--rounds", type=int, help=f"rounds of small requests (default: {_ROUNDS}, quick: {_QUICK_ROUNDS})"
+    )
+    parser.add_argument(
+        "--seconds", type=float, help=f"length of each load (default: {_SECONDS}, quick: {_QUICK_SECONDS})"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="file for the results (default: results/latest.json, of a run of everything by its defaults that keeps all "
+        "limits; if it does not, results/failed.json)",
     )
     options = parser.parse_args(arguments)
-    options.rounds = options.rounds or (2 if options.quick else 7)
-    options.seconds = options.seconds or (0.5 if options.quick else 1.0)
-    if options.rounds < 1 or options.seconds <= 0:
+    if options.rounds is None:
+        options.rounds = _QUICK_ROUNDS if options.quick else _ROUNDS
+    if options.seconds is None:
+        options.seconds = _QUICK_SECONDS if options.quick else _SECONDS
+    if options.rounds < 1 or not 0 < options.seconds < math.inf:
         parser.error("--rounds and --seconds must be positive")
-    everything = set(options.measure) == set(_MEASUREMENTS) and set(options.http) == set(_VERSIONS)
-    if options.output is None and everything and not options.quick:
-        options.output = _RESULTS
     return options
+
+
+def choose_output(options: argparse.Namespace, *, kept: bool) -> Path | None:
+    """Return the file for the results; ``None`` for none.
+
+    Args:
+        options: of the run.
+        kept: whether it kept all limits, and everything could be measured.
+    """
+    if options.output is not None:
+        output: Path = options.output
+        return output
+    everything = set(options.measure) == set(_MEASUREMENTS) and set(options.http) == set(_VERSIONS)
+    by_default = (options.rounds, options.seconds, options.quick) == (_ROUNDS, _SECONDS, False)
+    if not (everything and by_default):
+        return None
+    return _RESULTS if kept else _FAILED_RESULTS
 
 
 def missing_programs() -> list[str]:
@@ -106,6 +138,8 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Measurement], list[s
     """Measure and print all that was asked for; return it, and what could not be measured."""
     measurements: dict[str, Measurement] = {}
     server_core, load_core = choose_cores()
+    if server_core is not None and server_core == load_core:
+        print("There is one core: servers share it with what loads them, and times by the clock say little.")
     with throwaway_authority() as authority:
         setting = Setting(
             authority.issue("localhost", "127.0.0.1"),
@@ -136,12 +170,13 @@ def print_measurement(measurement: Measurement) -> None:
     print(text_table(rows_of(measurement)) if measurement.rounds else "nothing to measure", flush=True)
 
 
-def describe_run(options: argparse.Namespace, others: float) -> dict[str, Any]:
+def describe_run(options: argparse.Namespace, others: float, commit: str) -> dict[str, Any]:
     """Return what a reader of the results has to know of the run; nothing that names a machine.
 
     Args:
         options: of the run.
         others: processes that the machine was busy with before.
+        commit: of the tree when the run began; empty if nobody knows.
     """
     packages: dict[str, str] = {}
     for name in _PACKAGES:
@@ -150,6 +185,7 @@ def describe_run(options: argparse.Namespace, others: float) -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
+        **({"commit": commit} if commit else {}),
         "time": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
         "python": platform.python_version(),
         "system": platform.system(),
@@ -159,6 +195,16 @@ def describe_run(options: argparse.Namespace, others: float) -> dict[str, Any]:
         "seconds": options.seconds,
         "packages": packages,
     }
+
+
+def tree_commit() -> str:
+    """Return the commit of the tree, marked if the tree is another one by now; empty where git does not tell."""
+    command = ["git", "-C", str(_HERE), "describe", "--always", "--exclude=*", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
 
 
 def write_results(
@@ -183,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_in_order()
     began = time.monotonic()
     others = os.getloadavg()[0]
+    commit = tree_commit()
     measurements, failures = measure(options)
     installed = {name: program.is_installed() for name, program in PROGRAMS.items()}
     verdicts = judge(load_gates(_GATES), measurements, installed)
@@ -191,11 +238,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(verdict.describe())
     for failure in failures:
         print(f"FAILED  {failure}")
-    if options.output is not None:
-        write_results(options.output, describe_run(options, others), measurements, verdicts)
-        print(f"\nresults: {options.output}")
+    kept = not failures and all(verdict.kept for verdict in verdicts)
+    output = choose_output(options, kept=kept)
+    if output is not None:
+        write_results(output, describe_run(options, others, commit), measurements, verdicts)
+        print(f"\nresults: {output}")
     print(f"took {time.monotonic() - began:.0f} s")
-    return 1 if failures or not all(verdict.kept for verdict in verdicts) else 0
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":
