@@ -13,7 +13,7 @@ import trio
 from _figures import Figure, Measurement
 from _servers import ServerProcess, running_server
 from _setting import Setting
-from _wire import Target, connecting
+from _wire import Target, connecting, fetch
 
 __all__ = ["measure_cancel"]
 
@@ -67,7 +67,7 @@ def _measure(measurement: Measurement, server: ServerProcess, setting: Setting, 
 
 async def _cancel(server: ServerProcess, target: Target) -> float | None:
     async with connecting(target) as wire:
-        await wire.request("GET", "/")
+        await fetch(wire)
         while server.read_line(0) is not None:
             pass  # what an earlier one was late to say
         exchange, _ = wire.open("GET", "/wait")

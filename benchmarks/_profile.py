@@ -147,6 +147,8 @@ def _measure(server: ServerProcess, setting: Setting, http_version: str) -> Samp
         try:
             load(seconds + _SETTLING_SECONDS, rates[-1])
             _, complaint = profiler.communicate(timeout=_EXTRA_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError("py-spy does not end") from None
         finally:
             profiler.kill()
             profiler.wait()

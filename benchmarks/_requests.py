@@ -98,7 +98,7 @@ class _Subject:
         """Load it.
 
         Raises:
-            RuntimeError: a request failed, or none was completed.
+            RuntimeError: a request failed, none was completed, or the server has ended.
         """
         scenario, server = self._scenario, self.server
         before = server.processor_seconds()
@@ -157,14 +157,16 @@ def _measure(http_version: str, scenario: _Scenario, setting: Setting) -> Measur
         for subject in list(subjects):
             try:
                 subject.warm_up()
-            except RuntimeError as exc:
+            except (RuntimeError, OSError) as exc:
                 setting.fail(subject.server, http_version, exc)
                 subjects.remove(subject)
         for number in range(setting.rounds):
             # There and back again: nobody always follows the same one.
             for subject in reversed(subjects) if number % 2 else list(subjects):
+                sample: Sample = {}  # of a round that fails, so that those after it still stand beside each other
                 with setting.watching(subject.server, http_version):
-                    measurement.add(subject.server.name, subject.server.label, subject.measure(setting.seconds))
+                    sample = subject.measure(setting.seconds)
+                measurement.add(subject.server.name, subject.server.label, sample)
         order = [subject.server.name for subject in subjects]
         measurement.rounds = {name: measurement.rounds[name] for name in order if name in measurement.rounds}
     return measurement

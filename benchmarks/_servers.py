@@ -77,15 +77,30 @@ class ServerProcess:
         return int(found[1])
 
     def processor_seconds(self) -> float:
-        """Return the processor time that the process, and the processes it started, have used so far."""
-        return sum(map(_processor_seconds, (self._process, *self._process.children(recursive=True))))
+        """Return the processor time that the process, and the processes it started, have used so far.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
+        try:
+            return sum(map(_processor_seconds, (self._process, *self._process.children(recursive=True))))
+        except (psutil.Error, OSError) as exc:
+            raise RuntimeError(f"{self.name} has ended") from exc
 
     def resident_octets(self) -> int:
-        """Return the memory that is resident now."""
+        """Return the memory that is resident now.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
         return self._read_status("VmRSS")
 
     def peak_octets(self) -> int:
-        """Return the most memory that was resident since the start, or since :meth:`reset_peak`."""
+        """Return the most memory that was resident since the start, or since :meth:`reset_peak`.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
         return self._read_status("VmHWM")
 
     def reset_peak(self) -> None:
@@ -94,7 +109,10 @@ class ServerProcess:
 
     def _read_status(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
-        return int(status.partition(f"{name}:")[2].split()[0]) * 1024
+        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+        if found is None:  # a process that has ended, and not been waited for, has no memory
+            raise RuntimeError(f"{self.name} has ended")
+        return int(found[1]) * 1024
 
     def join(self) -> None:
         """Wait for the end of what it prints; the process must have ended."""

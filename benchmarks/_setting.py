@@ -71,8 +71,8 @@ class Setting:
         return Target(server.address, http_version, self.cafile, server.tls)
 
     def serves(self, server: ServerProcess, http_version: str) -> bool:
-        """Return whether a server answers rightly over a version of HTTP; say so if it does not."""
+        """Return whether a server answers rightly over a version of HTTP; if it does not, it has failed, and is left out."""
         served = trio.run(speaks, self.target(server, http_version), BODY)
         if not served:
-            print(f"  {server.label} does not serve HTTP/{http_version}: left out", flush=True)
+            self.fail(server, http_version, RuntimeError("it does not answer rightly, and is left out"))
         return served

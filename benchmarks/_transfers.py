@@ -160,10 +160,10 @@ def _measure(http_version: str, setting: Setting) -> Measurement:
             for server in list(servers):
                 try:
                     sample = transfers.measure(server)
-                except RuntimeError as exc:
+                except (RuntimeError, OSError) as exc:
                     setting.fail(server, http_version, exc)
                     servers.remove(server)
-                    continue
+                    sample = {}
                 if number:  # the first one is to warm up
                     measurement.add(server.name, server.label, sample)
     return measurement

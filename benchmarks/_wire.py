@@ -21,6 +21,8 @@ __all__ = ["Target", "Wire", "connecting", "fetch", "speaks"]
 
 _READ_OCTETS = 256 * 1024
 _CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0
+"""Longer than any answer takes that somebody waits for, so that a server that hangs does not hold up the run."""
 
 
 class Wire(ABC):
@@ -166,7 +168,11 @@ class Target:
             context = ssl.create_default_context(cafile=self.cafile)
             context.set_alpn_protocols(["h2" if self.http_version == "2" else "http/1.1"])
             tls = trio.SSLStream(stream, context, server_hostname="localhost", https_compatible=True)
-            await tls.do_handshake()
+            try:
+                await tls.do_handshake()
+            except BaseException:
+                await trio.aclose_forcefully(stream)
+                raise
             stream = tls
         make = HTTP2Client if self.http_version == "2" else HTTP1Client
         return _StreamWire(make(authority, "https" if self.tls else "http"), stream)
@@ -177,9 +183,13 @@ async def connecting(target: Target) -> AsyncGenerator[Wire]:
     """Connect for the length of the block.
 
     Raises:
-        OSError: the server is not there.
+        OSError: the server is not there, or lets clients wait.
     """
-    wire = await target.connect()
+    try:
+        with trio.fail_after(_CONNECT_SECONDS):
+            wire = await target.connect()
+    except trio.TooSlowError:
+        raise TimeoutError(f"no connection within {_CONNECT_SECONDS:g} s") from None
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wire.read)
@@ -199,10 +209,14 @@ async def fetch(wire: Wire, path: str = "/", upload_octets: int = 0) -> float:
     """Make one request, and return how many seconds it took.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: it failed, or was not answered in time.
     """
     began = time.perf_counter()
-    exchange = await wire.request("POST" if upload_octets else "GET", path, upload_octets)
+    try:
+        with trio.fail_after(_ANSWER_SECONDS):
+            exchange = await wire.request("POST" if upload_octets else "GET", path, upload_octets)
+    except trio.TooSlowError:
+        raise RuntimeError(f"{path}: no answer within {_ANSWER_SECONDS:g} s") from None
     seconds = time.perf_counter() - began
     if exchange.outcome is not Outcome.COMPLETE or exchange.status != 200:
         raise RuntimeError(f"{path}: {exchange.outcome}, status {exchange.status}")
