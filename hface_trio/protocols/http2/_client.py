@@ -14,7 +14,7 @@ from ._codes import MAXIMUM_STREAM_ID, HTTP2Setting
 from ._frames import PREFACE, pack_priority, pack_priority_update
 from ._protocol import H2Protocol
 from ._settings import HTTP2Settings, first_settings
-from ._streams import Stream
+from ._streams import Stream, origin_of
 from ._upgrade import format_settings_field
 
 __all__ = ["H2ClientProtocol"]
@@ -166,5 +166,4 @@ class H2ClientProtocol(H2Protocol):
 def _note_request(stream: Stream, facts: SectionFacts) -> None:
     stream.method = facts.method
     stream.head_sent = True
-    authority = facts.authority if facts.authority is not None else facts.host
-    stream.origin = (facts.scheme or b"") + b"://" + (authority or b"")
+    stream.origin = origin_of(facts)

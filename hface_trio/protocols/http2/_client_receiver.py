@@ -24,11 +24,12 @@ from .._priority import StreamDependency
 from ._codes import HTTP2ErrorCode, HTTP2Setting
 from ._compat_h2 import may_send, received_all
 from ._receiver import Receiver, body_mismatch, malformed
-from ._streams import ClosedStream, Ending, Stream
+from ._streams import ClosedStream, Ending, Stream, origin_of
 
 __all__ = ["ClientReceiver"]
 
 _PUSHABLE = frozenset({b"GET", b"HEAD"})
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 _WITHOUT_CONTENT = frozenset({204, 304})
 
 
@@ -78,7 +79,7 @@ class ClientReceiver(Receiver):
             return
         state = connection.core.begin_pushed_stream(parent.state, promised_stream_id)
         stream = connection.begin_stream(promised_stream_id, state, initiated_here=False)
-        stream.method = self._pushed_method(stream, section)
+        stream.method = self._pushed_method(stream, section, parent)
         stream.head_sent = stream.announced = True
         connection.events.append(PushPromiseReceived(stream_id, promised_stream_id, section.fields.copy()))
 
@@ -92,7 +93,7 @@ class ClientReceiver(Receiver):
         if origin:
             self._connection.events.append(AlternativeServiceReceived(origin, field_value))
 
-    def _pushed_method(self, stream: Stream, section: InboundSection) -> bytes | None:
+    def _pushed_method(self, stream: Stream, section: InboundSection, parent: Stream) -> bytes | None:
         if not self._connection.settings.validate_inbound_headers:
             return facts_unchecked(section.fields).method
         try:
@@ -101,6 +102,8 @@ class ClientReceiver(Receiver):
             raise malformed(stream.stream_id, exc) from exc
         if facts.method not in _PUSHABLE or facts.content_length:
             raise StreamFault(stream.stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "promise of what cannot be pushed")
+        if _normal_origin(origin_of(facts)) != _normal_origin(parent.origin):  # RFC 9113 §8.4
+            raise StreamFault(stream.stream_id, HTTP2ErrorCode.PROTOCOL_ERROR, "promise of another origin")
         return facts.method
 
     def _response_received(self, stream: Stream, section: InboundSection, *, end_stream: bool) -> None:
@@ -164,6 +167,12 @@ class ClientReceiver(Receiver):
             self._connection.events.append(StopSendingReceived(stream.stream_id, code))
         else:
             super()._tell_reset(stream, code)
+
+
+def _normal_origin(origin: bytes) -> bytes:
+    """Return an origin in lower case and without the port that its scheme has anyway (RFC 9110 §4.2.3)."""
+    origin = origin.lower()
+    return origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(b":")[0], b":")).removesuffix(b":")
 
 
 def _expected_octets(stream: Stream, facts: SectionFacts) -> int | None:

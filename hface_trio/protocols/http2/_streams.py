@@ -10,11 +10,12 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 
+from .._fields import SectionFacts
 from .._priority import Priority, StreamDependency
 from ._compat_h2 import H2Stream, received_all
 from ._credit import StreamCredit
 
-__all__ = ["ClosedStream", "Ending", "Stream", "StreamTable"]
+__all__ = ["ClosedStream", "Ending", "Stream", "StreamTable", "origin_of"]
 
 
 class Stream:
@@ -133,3 +134,9 @@ class StreamTable:
     def closed(self, stream_id: int) -> ClosedStream | None:
         """Return what is remembered of a stream that is over."""
         return self._closed.get(stream_id)
+
+
+def origin_of(facts: SectionFacts) -> bytes:
+    """Return the origin that a request is for, as the request writes it."""
+    authority = facts.authority if facts.authority is not None else facts.host
+    return (facts.scheme or b"") + b"://" + (authority or b"")

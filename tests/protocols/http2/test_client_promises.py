@@ -9,6 +9,7 @@ from hface_trio.events import DataReceived, HeadersReceived, PushPromiseReceived
 from hface_trio.limits import Limits
 from hface_trio.protocols.http2 import HTTP2Settings
 
+from ..sections import changed, without
 from .raw_peer import (
     POST,
     REQUEST,
@@ -95,6 +96,36 @@ def test_promise_of_what_cannot_be_pushed(fields):
     peer.send(promise(peer, 2, fields))
     assert peer.events() == []
     assert_stream_error(peer, 2, PROTOCOL_ERROR)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        changed(REQUEST, b":authority", b"bank.test"),
+        changed(REQUEST, b":authority", b"example.test:8443"),
+        changed(REQUEST, b":authority", b"example.test.evil"),
+        changed(REQUEST, b":scheme", b"http"),
+    ],
+)
+def test_promise_of_another_origin_is_refused(fields):
+    peer = pushing()
+    peer.send(promise(peer, 2, fields))
+    assert peer.events() == []
+    assert_stream_error(peer, 2, PROTOCOL_ERROR)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        changed(REQUEST, b":authority", b"Example.Test:443"),
+        changed(REQUEST, b":scheme", b"HTTPS"),
+        [*without(REQUEST, b":authority"), (b"host", b"example.test")],
+    ],
+)
+def test_promise_of_the_same_origin_may_write_it_otherwise(fields):
+    peer = pushing()
+    peer.send(promise(peer, 2, fields))
+    assert peer.events() == [PushPromiseReceived(1, 2, fields)]
 
 
 @pytest.mark.parametrize("promised", [3, 0])
