@@ -62,18 +62,22 @@ class Exchange:
         try:
             return await self._begin(connection)
         except (ConnectionLostError, RequestNotProcessedError) as exc:
-            if not self._may_repeat(exc, reused):
+            if not self._may_repeat(exc, connection, reused):
                 raise
         # Once: the request was not processed, or crossed the end of a kept connection on the way.
         connection, _ = await self._client.acquire(self._url, fresh=True)
         return await self._begin(connection)
 
-    def _may_repeat(self, exc: HfaceError, reused: bool) -> bool:
+    def _may_repeat(self, exc: HfaceError, connection: HTTPConnection, reused: bool) -> bool:
         if not isinstance(self._content, bytes):
             return False
+        if exc.retryable:
+            return True
         stream = self._last_stream
         nothing_came = stream is None or (stream.status is None and not stream.informational)
-        return exc.retryable or (reused and nothing_came and self._method in _IDEMPOTENT)
+        # what came and is not to be understood is an answer too, as far as the request is concerned
+        misunderstood = exc.error_code == connection.error_codes.protocol_error
+        return reused and nothing_came and not misunderstood and self._method in _IDEMPOTENT
 
     async def _begin(self, connection: HTTPConnection) -> Response:
         self._connection = connection

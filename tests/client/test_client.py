@@ -229,6 +229,47 @@ async def test_a_post_is_not_repeated(autojump_clock: Clock) -> None:
                 await client.request("POST", f"{URL}/", content=b"x")
 
 
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"H",
+        b"HTTP/1.1 20",
+        b"HTTP/1.1 200 OK\r\nx: y\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"a" * 70_000,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+    ],
+)
+async def test_a_request_is_not_repeated_once_an_answer_began_to_come(
+    answer: bytes, reset: bool, autojump_clock: Clock
+) -> None:
+    server = await RawServer().listen()
+
+    async def serve() -> None:
+        peer = await server.accept()
+        await peer.read_head()
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na")
+        await peer.read_head()
+        await peer.send(answer)
+        await trio.sleep(1)
+        if reset:
+            peer.reset()
+        else:
+            await peer.close()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with hface_trio.open_client(networking=server.network) as client:
+            await client.get(f"{URL}/")
+            with pytest.raises(hface_trio.ConnectionLostError):
+                await client.get(f"{URL}/")
+    with trio.move_on_after(1):
+        await server.accept()
+        raise AssertionError("the request came twice")
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -82,6 +82,14 @@ class HTTP1Client(HTTP1Connection):
         self._input_ended = self._closing = True
         self._resume()
 
+    def connection_lost(self) -> None:
+        exchange = self._exchange
+        if exchange is not None and self._receiving is RECEIVING_HEAD and self._buffer:
+            self._input_ended = True
+            self._cut_short(exchange, self.error_codes.protocol_error, "connection lost inside a response head")
+        else:
+            super().connection_lost()
+
     def _input_exhausted(self) -> None:
         receiving, exchange = self._receiving, self._exchange
         if receiving is RECEIVING_IDLE:

@@ -166,6 +166,16 @@ def test_a_response_that_is_cut_short_is_reset(octets: bytes, code: int) -> None
     assert taken[1].error_code == code  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("octets", "code"), [(b"", 502), (b"H", 400), (b"HTTP/1.1 200 OK\r\n", 400)])
+def test_a_response_that_is_lost_tells_whether_it_had_begun(octets: bytes, code: int) -> None:
+    protocol = client()
+    fetching(protocol)
+    feed(protocol, octets)
+    protocol.connection_lost()
+    assert events_of(protocol)[0] == StreamResetReceived(1, code)
+    assert protocol.output_end is OutputEnd.ABORTED
+
+
 def test_the_end_of_an_idle_connection_is_clean() -> None:
     protocol = client()
     protocol.eof_received()
