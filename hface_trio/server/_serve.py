@@ -132,7 +132,7 @@ class Server:
                 await listener.aclose()
             fresh = self._drain(trio.current_time() - _FRESH_SECONDS)
             if fresh or self._context.undecided:
-                await trio.sleep(min(_FRESH_SECONDS, (scope.deadline - trio.current_time()) / 2))
+                await trio.sleep(min(_FRESH_SECONDS, max(0, scope.deadline - trio.current_time()) / 2))
                 self._drain(math.inf)
             for undecided in list(self._context.undecided):
                 undecided.cancel()

@@ -239,3 +239,16 @@ async def test_a_cancelled_server_gives_up_on_a_peer_that_takes_nothing(autojump
     assert trio.current_time() == pytest.approx(1, abs=0.1)
     with pytest.raises(trio.BrokenResourceError):
         await peer.read_to_end()
+
+
+@pytest.mark.parametrize("passes", range(6))
+async def test_a_second_call_may_come_at_any_time_with_no_grace_at_all(passes: int) -> None:
+    for _ in range(10):  # the order of tasks in a pass is random, and time has to go on in it
+        async with serving(hello) as s:
+            peer = await s.connect()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(s.server.shutdown, 60)
+                for _ in range(passes):
+                    await trio.lowlevel.checkpoint()
+                await s.server.shutdown(0)
+            await peer.close()
