@@ -35,8 +35,8 @@ class Limits:
         connections_per_address: open connections from one peer address, or one IPv6 network (/64). High, because a proxy or a
             NAT makes one address of many users, and below ``connections``, so that no single address can use them all up.
         handshakes: TLS handshakes under way at once, from the client's first octets. Further connections wait within their
-            handshake deadline, addresses taking turns; a handshake that has waited a second for its client gives way.
-            So many clients a second that begin one and stall do not keep others of their address waiting.
+            handshake deadline, addresses taking turns, and handshakes that have waited three seconds for their clients
+            give way to them: high, so that clients that stall have to come by the hundred a second to be noticed.
         concurrent_streams: streams per connection that may run at once.
         handlers: handlers of a server that may run at once; requests beyond are answered 503.
         header_section_octets: a header section (or trailers): names, values and what separates them. On HTTP/1.1 the

@@ -11,6 +11,7 @@ import trio
 from ..errors import ConnectError
 from ..events import ConnectionTerminated, DataReceived, HeadersReceived, TrailersReceived
 from ..limits import Limits, Timeouts
+from ..models import HeadersType
 from ..networking import ByteStream
 from ..protocols import HTTPOverTCPProtocol
 from ..protocols.http1 import H11ClientProtocol
@@ -19,6 +20,7 @@ from ..protocols.http2 import H2ClientProtocol
 __all__ = ["ask_for_h2c"]
 
 _READ_OCTETS = 64 * 1024
+_REFUSAL_OCTETS = 64 * 1024  # of a body, which is read so that the connection can be used
 
 
 async def ask_for_h2c(
@@ -36,7 +38,8 @@ async def ask_for_h2c(
         The protocol to go on with, and octets that were received for it.
 
     Raises:
-        ConnectError: the connection ended before there was an answer, or cannot be used after it.
+        ConnectError: the connection ended before there was an answer, or cannot be used after it: the server switched to
+            another protocol, or refuses at length.
         trio.BrokenResourceError: the connection broke.
 
     Cancellation: the transport is of no more use.
@@ -48,7 +51,7 @@ async def ask_for_h2c(
     stream_id = plain.get_available_stream_id()
     plain.submit_headers(stream_id, [*request, *asking], end_stream=True)
     await transport.send_all(plain.bytes_to_send())
-    switched, trailing = False, b""
+    switched, trailing, refusal_octets = False, b"", 0
     while not switched:
         data = await transport.receive_some(_READ_OCTETS)
         plain.clock(trio.current_time())
@@ -62,15 +65,26 @@ async def ask_for_h2c(
                 raise ConnectError(f"the server ended the connection when asked to upgrade: {event.message}")
             if isinstance(event, HeadersReceived):
                 switched = event.headers[0] == (b":status", b"101")
+                if switched and not _is_to_h2c(event.headers):
+                    raise ConnectError("the server switched to another protocol than asked for")
                 complete = event.end_stream
             elif isinstance(event, DataReceived):
                 plain.acknowledge(stream_id, len(event.data))
-                trailing += event.data if switched else b""
+                if switched:
+                    trailing += event.data
+                else:
+                    refusal_octets += len(event.data)
                 complete = event.end_stream
             elif isinstance(event, TrailersReceived):
                 complete = True
+        if refusal_octets > _REFUSAL_OCTETS:
+            raise ConnectError("the server refused to upgrade, with a body too long to be read")
         if complete and not switched:
             if not plain.is_available():
                 raise ConnectError("the server refused to upgrade and closed the connection")
             return plain, b""
     return H2ClientProtocol.upgraded_from(request, limits=limits, timeouts=timeouts), trailing
+
+
+def _is_to_h2c(headers: HeadersType) -> bool:
+    return [value.strip(b" \t").lower() for name, value in headers if name == b"upgrade"] == [b"h2c"]

@@ -3,14 +3,16 @@
 A bounded number is under way at once: each holds a place. What keeps that from being a way to keep others out:
 
 - Nobody waits for a place behind the many of one owner of addresses: owners take turns.
-- A place is no shelter for a peer that stalls. Once a handshake has waited a second for its peer, in all, it goes on only
-  as long as nobody wants its place; whoever has most places loses one first.
+- A place is no shelter for a peer that stalls. Once a handshake has waited three seconds for its peer, in all, it may wait on
+  only as long as nobody wants its place; whoever has most places loses one first.
 
-Handshakes that do not wait for their peers are never cut off, however long the server takes with them.
+No handshake is cut off while the server is at work on it, however long that takes.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import Counter, OrderedDict
 
 import trio
@@ -20,8 +22,13 @@ from ..networking import ByteStream
 
 __all__ = ["Handshakes"]
 
-_PATIENCE_SECONDS = 1.0
-"""Longer than the round trips of a handshake to wherever on earth, shorter than a newcomer gives up."""
+_logger = logging.getLogger("hface_trio")
+
+_PATIENCE_SECONDS = 3.0
+"""Longer than the round trips of a handshake to wherever on earth, and than a client takes that makes thousands at once."""
+
+_LEAST_WAIT_SECONDS = 0.1
+"""What a wait counts for at least: peers that send octet by octet keep the server at work, and would seem to be prompt."""
 
 
 class _Place:
@@ -48,7 +55,9 @@ class Handshakes:
         self._under_way = 0
         self._by_owner: Counter[str] = Counter()
         self._queues: OrderedDict[str, trio.lowlevel.ParkingLot] = OrderedDict()  # first is the owner whose turn it is
-        self._stalled: dict[_Place, None] = {}  # the eldest first; nobody waits while there are any
+        self._stalled: dict[
+            str, dict[_Place, None]
+        ] = {}  # by owner, the eldest first; nobody waits while there are any
         self._draining = False
 
     async def shake_hands(self, stream: ByteStream, host: str) -> bool:
@@ -78,27 +87,42 @@ class Handshakes:
     def cut_off_stalled(self) -> None:
         """From now on give up handshakes that have waited for their peers for long, for the server shuts down."""
         self._draining = True
-        for place in list(self._stalled):
-            self._take_away(place)
+        self._limit = math.inf  # nobody comes any more, and those who stall shall do it at the same time
+        while self._queues:
+            self._pass_on()
+        for places in list(self._stalled.values()):
+            for place in list(places):
+                self._take_away(place)
 
     async def _wait_for_peer(self, stream: ByteStream, place: _Place) -> None:
         if place.patience_seconds > 0:
             began_at = trio.current_time()
-            with trio.move_on_after(place.patience_seconds):
+            with trio.move_on_after(place.patience_seconds) as scope:
                 await stream.wait_handshake_peer()
-                place.patience_seconds -= trio.current_time() - began_at
+            place.patience_seconds -= max(_LEAST_WAIT_SECONDS, trio.current_time() - began_at)
+            if not scope.cancelled_caught:
                 return
-            place.patience_seconds = 0
-            self._stalled[place] = None
-            if self._queues or self._draining:
-                self._take_away(place)
-        await stream.wait_handshake_peer()
+        if self._draining or any(self._queues.values()):
+            self._take_away(place)
+        else:
+            self._stalled.setdefault(place.owner, {})[place] = None
+        try:
+            await stream.wait_handshake_peer()
+        finally:
+            self._unlist(place)
+
+    def _unlist(self, place: _Place) -> None:
+        """Take a place out of those that can be taken away, if it is among them."""
+        places = self._stalled.get(place.owner)
+        if places is not None and places.pop(place, self) is None and not places:
+            del self._stalled[place.owner]
 
     # Places
 
     async def _take_place(self, owner: str) -> _Place:
         if self._under_way >= self._limit and self._stalled:
-            self._take_away(max(self._stalled, key=lambda stalled: self._by_owner[stalled.owner]))
+            loser = max(self._stalled, key=lambda stalled: self._by_owner[stalled])
+            self._take_away(next(iter(self._stalled[loser])))
         if self._under_way < self._limit:
             self._count(owner)
         else:
@@ -116,6 +140,8 @@ class Handshakes:
         self._by_owner[owner] += 1
 
     def _take_away(self, place: _Place) -> None:
+        _logger.debug("a handshake of %s stalled, and gave way", place.owner or "a peer")
+        self._unlist(place)
         self._give_back(place)
         place.scope.cancel()
 
@@ -123,16 +149,19 @@ class Handshakes:
         if not place.held:
             return
         place.held = False
-        self._stalled.pop(place, None)
         self._under_way -= 1
         self._by_owner[place.owner] -= 1
         if not self._by_owner[place.owner]:
             del self._by_owner[place.owner]
-        while self._queues:
-            owner, queue = self._queues.popitem(last=False)
-            unparked = queue.unpark()  # nobody, if who waited has just been cancelled
-            if queue:
-                self._queues[owner] = queue
-            if unparked:
-                self._count(owner)
-                return
+        while self._queues and not self._pass_on():
+            pass
+
+    def _pass_on(self) -> bool:
+        """Give a place to the next owner's first who waits; return whether there was one."""
+        owner, queue = self._queues.popitem(last=False)
+        unparked = queue.unpark()  # nobody, if who waited has just been cancelled
+        if unparked:
+            self._count(owner)
+        if queue:
+            self._queues[owner] = queue
+        return bool(unparked)

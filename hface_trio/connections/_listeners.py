@@ -247,7 +247,8 @@ class HTTPOverTCPListener(HTTPListener):
                 if stream.has_handshake and not await self._shake_hands(stream, host):
                     return None
         except (HfaceError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as exc:
-            logger.debug("handshake with %r failed: %s", stream.extra_attributes.remote_address, exc)
+            reason = str(exc) or "it took too long"
+            logger.debug("handshake with %r failed: %s", stream.extra_attributes.remote_address, reason)
             await stream.aclose()  # in order, so that an alert arrives
             return None
         began_at = trio.current_time()

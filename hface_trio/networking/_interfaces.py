@@ -92,6 +92,8 @@ class ByteStream(trio.abc.HalfCloseableStream):
         Raises:
             TLSHandshakeError: the handshake failed; the stream is of no more use.
             trio.BrokenResourceError: the transport broke.
+
+        Cancellation: it can be called again, and goes on.
         """
         await trio.lowlevel.checkpoint()
 
@@ -103,7 +105,7 @@ class ByteStream(trio.abc.HalfCloseableStream):
 
         Raises, Cancellation: as for :meth:`handshake`.
         """
-        await trio.lowlevel.checkpoint()
+        await self.handshake()
         return True
 
     async def wait_handshake_peer(self) -> None:

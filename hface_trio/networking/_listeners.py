@@ -28,6 +28,10 @@ _logger = logging.getLogger("hface_trio.networking")
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _EXHAUSTED_PAUSE_SECONDS = 0.1
 
+_HANDSHAKE_STEPS = 8
+"""In one scheduler pass: some milliseconds' worth, so that connections that are served go on however many clients come at
+once, and so many that these get through where passes are long for other reasons."""
+
 # What befell the one connection that would have been accepted; accept(2) says to go on with the next.
 _LOST = frozenset(
     getattr(errno, name)
@@ -145,7 +149,7 @@ class TLSListener(ByteStreamListener):
     def __init__(self, listener: ByteStreamListener, context: ssl.SSLContext) -> None:
         self._listener = listener
         self._context = context
-        self._handshake_turns = trio.Lock()  # however many clients come at once, connections that are served go on
+        self._handshake_turns = trio.Semaphore(_HANDSHAKE_STEPS)
 
     @property
     def address(self) -> AddressType:

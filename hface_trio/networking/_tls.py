@@ -19,6 +19,7 @@ import contextlib
 import enum
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NoReturn
 
 import trio
@@ -33,11 +34,13 @@ __all__ = ["TLSByteStream"]
 _RECEIVE_OCTETS = 64 * 1024
 # A little more than what four full records take on the wire, so that they come with one receive.
 _CIPHERTEXT_OCTETS = _RECEIVE_OCTETS + 1024
+_HANDSHAKE_OCTETS = 4096  # more than a hello has; what comes then may have to wait long for its turn
 _SEND_OCTETS = 4 * SLICE_OCTETS  # encrypted by one send_nowait, so that it returns in well under a millisecond
 _CONTROL_OCTETS = 64 * 1024
 # A slice that follows a nearly full one may lie here too, besides the control output.
 _MOST_UNSENT_OCTETS = 2 * SLICE_OCTETS + 1024 + _CONTROL_OCTETS
 _NOTHING = memoryview(b"")
+_AT_ANY_TIME: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
 class _State(enum.Enum):
@@ -56,7 +59,7 @@ class TLSByteStream(ByteStream):
         server_side: whether this is the server of the connection.
         server_name: name that the server's certificate must show, also sent as SNI; an IP address is verified and not
             sent. For clients.
-        handshake_turns: shared by streams of which only one shall make a step of its handshake in a scheduler pass.
+        handshake_turns: shared by streams of which only so many shall make a step of their handshakes in a scheduler pass.
     """
 
     __slots__ = (
@@ -79,10 +82,10 @@ class TLSByteStream(ByteStream):
         *,
         server_side: bool,
         server_name: str | None = None,
-        handshake_turns: trio.Lock | None = None,
+        handshake_turns: trio.Semaphore | None = None,
     ) -> None:
         self._transport = transport
-        self._handshake_turns = handshake_turns
+        self._handshake_turns: AbstractAsyncContextManager[None] = handshake_turns or _AT_ANY_TIME
         self._fed = False  # the peer's octets are in the engine, and no step was made with them
         self._engine = TLSEngine(context, server_side=server_side, server_name=server_name)
         self._state = _State.NEW
@@ -140,13 +143,12 @@ class TLSByteStream(ByteStream):
             return True
         self._begin_handshaking()
         try:
-            if self._fed and self._handshake_turns is not None:
-                async with self._handshake_turns:
-                    done = self._step_handshake()
-                    await trio.lowlevel.checkpoint()
-            else:
-                done = self._step_handshake()  # it takes no time, or there are no others
-                await trio.lowlevel.checkpoint()
+            # Without octets of the peer there is little to do, and no turn is needed for it.
+            async with self._handshake_turns if self._fed else _AT_ANY_TIME:
+                if self._state is not _State.NEW:
+                    self._refuse()
+                done = self._step_handshake()
+            await trio.lowlevel.checkpoint()
             if self._state is not _State.NEW:
                 self._refuse()
             if not self._push() or self._transport.unsent_octets or not done:
@@ -166,7 +168,7 @@ class TLSByteStream(ByteStream):
             if not self._push() or self._transport.unsent_octets:
                 await self._send_pending()
             else:
-                self._engine.feed(await self._transport.receive_some(_CIPHERTEXT_OCTETS))
+                self._engine.feed(await self._transport.receive_some(_HANDSHAKE_OCTETS))
                 self._fed = True
         finally:
             self._sending = self._receiving = False

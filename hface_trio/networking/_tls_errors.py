@@ -22,6 +22,8 @@ def describe_tls_error(exc: ssl.SSLError) -> str:
     """Return one line that says what went wrong, without names of OpenSSL's source files."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {exc.verify_message.rstrip('.')}"
+    if isinstance(exc, ssl.SSLZeroReturnError):
+        return "the peer ended the connection"
     if isinstance(exc, ssl.SSLEOFError):
         return _WORDS["UNEXPECTED_EOF_WHILE_READING"]
     reason = exc.reason or ""

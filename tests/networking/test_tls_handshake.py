@@ -10,7 +10,7 @@ import trio.testing
 
 from hface_trio.errors import TLSHandshakeError
 from hface_trio.models import ClientTLSConfig
-from hface_trio.networking import TLSByteStream
+from hface_trio.networking import ByteStream, TLSByteStream
 from hface_trio.networking._tls_context import client_tls_context, server_tls_context
 from hface_trio.testing import Authority, memory_stream_pair
 
@@ -183,7 +183,7 @@ class Passes(trio.abc.Instrument):
 
 async def test_of_many_handshakes_one_makes_a_step_in_a_pass(authority: Authority, monkeypatch) -> None:
     passes, steps = Passes(), []
-    turns = trio.Lock()
+    turns = trio.Semaphore(1)
     server_context = server_tls_context(authority.server_config("localhost"), ("http/1.1",))
     client_context = client_tls_context(authority.client_config(), ("http/1.1",))
     step = TLSByteStream._step_handshake
@@ -210,12 +210,13 @@ async def test_of_many_handshakes_one_makes_a_step_in_a_pass(authority: Authorit
         trio.lowlevel.remove_instrument(passes)
     assert len(steps) >= 20  # a hello and a finish each
     assert len(set(steps)) == len(steps)
+    assert max(steps) - min(steps) <= len(steps) + 5  # and none was left out
     for stream in [*clients, *servers]:
         stream.abort()
 
 
 async def test_a_handshake_cancelled_in_its_turn_lets_the_others_have_theirs(authority: Authority) -> None:
-    turns = trio.Lock()
+    turns = trio.Semaphore(1)
     server_context = server_tls_context(authority.server_config("localhost"), ("http/1.1",))
     client_context = client_tls_context(authority.client_config(), ("http/1.1",))
     pairs = []
@@ -232,7 +233,7 @@ async def test_a_handshake_cancelled_in_its_turn_lets_the_others_have_theirs(aut
                 for _ in range(n_passes):
                     await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
-        assert not turns.locked()
+        assert turns.value == 1
         async with trio.open_nursery() as nursery:
             for client, server in pairs:
                 nursery.start_soon(client.handshake)
@@ -241,3 +242,32 @@ async def test_a_handshake_cancelled_in_its_turn_lets_the_others_have_theirs(aut
         for stream in pair:
             assert stream.extra_attributes.tls_version is not None
             stream.abort()
+
+
+async def test_a_stream_closed_while_it_waits_for_its_turn_makes_no_step(authority: Authority, virtual_time) -> None:
+    turns = trio.Semaphore(1)
+    near, far = memory_stream_pair()
+    server_context = server_tls_context(authority.server_config("localhost"), ("http/1.1",))
+    server = TLSByteStream(far, server_context, server_side=True, handshake_turns=turns)
+    await near.send_all(b"GET / HTTP/1.1\r\n\r\n")
+    await server.wait_handshake_peer()
+    outcome = Outcome()
+    async with trio.open_nursery() as nursery:
+        async with turns:
+            nursery.start_soon(outcome.run, server.handshake)
+            await trio.testing.wait_all_tasks_blocked()
+            server.abort()
+    assert type(outcome.exception) is trio.ClosedResourceError
+    assert turns.value == 1
+    near.abort()
+
+
+async def test_a_stream_that_knows_no_steps_makes_its_handshake_in_one() -> None:
+    made = []
+
+    class Stream:
+        async def handshake(self) -> None:
+            made.append(True)
+
+    assert await ByteStream.step_handshake(Stream()) is True
+    assert made == [True]

@@ -38,7 +38,7 @@ async def test_they_hold_up_nobody(octets: bytes, authority: Authority, autojump
                 await peer.send_all(octets)
         await trio.sleep(1)
         async with hface_trio.open_client(networking=network, tls_config=authority.client_config()) as client:
-            with trio.fail_after(1.1):
+            with trio.fail_after(3.1):
                 for endpoint in ENDPOINTS:
                     assert (await client.get(f"{endpoint}/")).body == b"hello"
         began = trio.current_time()
