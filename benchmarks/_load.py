@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
+import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +29,7 @@ __all__ = [
     "load_with_h2load",
     "load_with_http3",
     "load_with_wrk",
+    "run_all_pinned",
     "run_http3",
     "run_pinned",
 ]
@@ -33,8 +37,8 @@ __all__ = [
 _EXTRA_SECONDS = 20.0
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _VARIED_SCRIPT = Path(__file__).with_name("varied.lua")
-_VARIETY = 20_000
-"""Different requests over HTTP/2, where they are made by a list, which begins again at its end."""
+_MOST_REQUESTS = 20_000
+"""More than one connection over HTTP/2 completes in the time it takes to see how fast a server is."""
 _HTTP3 = Path(__file__).with_name("_load_http3.py")
 
 
@@ -101,34 +105,51 @@ def load_with_h2load(
 
     Where the rate is known, the load is so many requests as make up the seconds: what is under way when a duration is over
     would cost the server time, and not count; the slower the server, the larger a share that is.
+
+    Requests that differ come from a list, and all connections of one h2load take the same one from its head. So each
+    connection has an h2load of its own then, and a list that no other one has.
     """
     del cafile  # h2load takes any certificate
-    command = ["h2load", "--clients", str(concurrency.connections), "--threads", "1", "--npn-list", "h2"]
+    processes = concurrency.connections if concurrency.varied else 1
+    clients = concurrency.connections // processes
+    command = ["h2load", "--clients", str(clients), "--threads", "1", "--npn-list", "h2"]
     command += ["--max-concurrent-streams", str(concurrency.streams)]
+    requests = _MOST_REQUESTS
     if rate is None:
         command += ["--duration", str(max(1, round(seconds)))]
     else:
-        requests = max(round(rate * seconds), concurrency.connections * concurrency.streams)
+        requests = max(round(rate * seconds / processes), clients * concurrency.streams)
         command += ["--requests", str(requests)]
-    with (
-        tempfile.NamedTemporaryFile(prefix="hface-trio-", mode="r", encoding="ascii") as log,
-        tempfile.NamedTemporaryFile(prefix="hface-trio-", mode="w", encoding="ascii") as uris,
-    ):
-        targets = [server.url]
-        if concurrency.varied:
-            uris.writelines(f"{server.url}?n={number:08x}\n" for number in range(_VARIETY))
-            uris.flush()
-            targets = ["--input-file", uris.name]
-        output = run_pinned([*command, "--log-file", log.name, *targets], seconds, core)
+    with tempfile.TemporaryDirectory(prefix="hface-trio-") as directory:
+        logs = [Path(directory) / f"log-{number}" for number in range(processes)]
+        commands: list[list[str]] = []
+        for log in logs:
+            targets = [server.url]
+            if concurrency.varied:
+                uris = log.with_name(f"uris-{log.name}")
+                uris.write_text("".join(_different_urls(server, requests)), encoding="ascii")
+                targets = ["--input-file", str(uris)]
+            commands.append([*command, "--log-file", str(log), *targets])
+        outputs = run_all_pinned(commands, seconds, core)
         # Each line is of one request: when it began, the status, and the microseconds it took.
-        microseconds = [int(line.split("\t")[2]) for line in log if line.count("\t") == 2]
-    took = re.search(r"^finished in ([\d.]+)(us|ms|s|m),", output, re.MULTILINE)
-    done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", output)
-    if took is None or done is None:
-        raise RuntimeError(f"h2load said something unexpected: {output}")
-    succeeded, *failures = map(int, done.groups())
-    latencies = _percentiles([each * 1e-6 for each in microseconds])
-    return Load(succeeded, sum(failures), _seconds(took[1], took[2]), latencies)
+        lines = [line for log in logs for line in log.read_text(encoding="ascii").splitlines()]
+        microseconds = [int(line.split("\t")[2]) for line in lines if line.count("\t") == 2]
+    succeeded, failures, longest = 0, 0, 0.0
+    for output in outputs:
+        took = re.search(r"^finished in ([\d.]+)(us|ms|s|m),", output, re.MULTILINE)
+        done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", output)
+        if took is None or done is None:
+            raise RuntimeError(f"h2load said something unexpected: {output}")
+        succeeded += int(done[1])
+        failures += sum(map(int, done.groups()[1:]))
+        longest = max(longest, _seconds(took[1], took[2]))
+    return Load(succeeded, failures, longest, _percentiles([each * 1e-6 for each in microseconds]))
+
+
+def _different_urls(server: ServerProcess, count: int) -> Iterator[str]:
+    """Return lines with URLs that nobody has asked for before."""
+    beginning = f"{server.url}?n={secrets.token_hex(4)}"
+    return (f"{beginning}{number:08x}\n" for number in range(count))
 
 
 def load_with_http3(
@@ -168,17 +189,36 @@ def run_pinned(command: Sequence[str], seconds: float, core: int | None) -> str:
     Raises:
         RuntimeError: it failed, or took too long.
     """
-    with pinned(core):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-    with process:
-        try:
-            output, _ = process.communicate(timeout=seconds + _EXTRA_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise RuntimeError(f"{command[0]} did not end") from None
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    (output,) = run_all_pinned([command], seconds, core)
     return output
+
+
+def run_all_pinned(commands: Sequence[Sequence[str]], seconds: float, core: int | None) -> list[str]:
+    """Run commands at once that should take so many seconds, and return what they printed, which must not be much.
+
+    Raises:
+        RuntimeError: one of them failed, or took too long.
+    """
+    deadline = time.monotonic() + seconds + _EXTRA_SECONDS
+    with contextlib.ExitStack() as stack:
+        processes: list[subprocess.Popen[str]] = []
+        outputs: list[str] = []
+        try:
+            with pinned(core):
+                for command in commands:
+                    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                    processes.append(stack.enter_context(process))
+            for command, process in zip(commands, processes, strict=True):
+                output, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+                outputs.append(output)
+                if process.returncode:
+                    raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{commands[0][0]} did not end") from None
+        finally:
+            for process in processes:
+                process.kill()  # nothing happens to those that have ended
+    return outputs
 
 
 def _seconds(number: str, unit: str) -> float:
