@@ -36,17 +36,17 @@ def measure_crosstalk(setting: Setting) -> Iterator[Measurement]:
     for http_version in setting.http_versions:
         places = ("new",) if http_version == "1.1" else ("same", "new")
         figures: list[Figure] = []
-        for place in places:
-            figures.append(Figure(f"alone_{place}_ms", f"alone, {place} connection, ms", 2))
-            for size in _SIZES:
-                key = f"{size.replace(' ', '').lower()}_{place}"
-                figures.append(Figure(f"{key}_ms", f"beside {size}, {place} connection, ms", 2, "∞"))
-                figures.append(Figure(f"{key}_factor", f"beside {size}, {place} connection, factor", 1, "∞"))
+        for place, size in itertools.product(places, _SIZES):
+            key, what = _key(size, place), f"{size}, {place} connection"
+            figures.append(Figure(f"{key}_alone_ms", f"{what}: alone, ms", 2))
+            figures.append(Figure(f"{key}_ms", f"{what}: beside it, ms", 2, "∞"))
+            figures.append(Figure(f"{key}_factor", f"{what}: factor", 1, "∞"))
         measurement = Measurement(
             f"crosstalk-{http_version}",
             f"Cross-talk, HTTP/{http_version}",
             f"The time of a GET beside an upload over TLS whose handler reads nothing for {UNREAD_SECONDS:g} s, on the same "
-            "connection or on a new one (the time of connecting included), and that as a multiple of the time alone.",
+            "connection or on a new one (the time of connecting included), and that as a multiple of the time alone, before "
+            "the upload with the same server.",
             tuple(figures),
         )
         for name in setting.choose(_SERVERS[http_version], essential=_ESSENTIAL):
@@ -61,14 +61,18 @@ def measure_crosstalk(setting: Setting) -> Iterator[Measurement]:
                         label = server.label
                         with setting.watching(server, http_version):
                             target = setting.target(server, http_version)
-                            key = f"{size.replace(' ', '').lower()}_{place}"
+                            key = _key(size, place)
                             alone, beside = trio.run(_measure, target, place, octets, 1 if setting.quick else _TURNS)
-                            sample[f"alone_{place}_ms"] = 1000 * alone
+                            sample[f"{key}_alone_ms"] = 1000 * alone
                             sample[f"{key}_ms"] = None if beside is None else 1000 * beside
                             sample[f"{key}_factor"] = None if beside is None else beside / alone
                 if sample:
                     measurement.add(name, label, sample)
         yield measurement
+
+
+def _key(size: str, place: str) -> str:
+    return f"{size.replace(' ', '').lower()}_{place}"
 
 
 async def _measure(target: Target, place: str, octets: int, turns: int) -> tuple[float, float | None]:
