@@ -10,6 +10,7 @@ httptools parses synchronously, in C, and calls back for each field and chunk.
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -24,6 +25,7 @@ __all__ = ["HttpToolsClientCodec", "HttpToolsServerCodec"]
 _START_LINE = b"POST / HTTP/1.1"
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
 _VERSION_DIGIT = len("HTTP/1.")
+_TRAILING_WHITESPACE = re.compile(rb"(?<![\t ])[\t ]++\r")  # which is no part of a value (RFC 9112 §5.1)
 _STATUS = slice(_VERSION_DIGIT + 2, _VERSION_DIGIT + 5)
 
 
@@ -61,8 +63,11 @@ class _Chunks(_Fields):
 
 def _read_fields(head: bytes, start_line_octets: int) -> list[HeaderType]:
     sink = _Fields()
+    fields = head[start_line_octets:]
+    if b"\t" in fields:  # llhttp would take one behind a transfer coding for a part of its name
+        fields = _TRAILING_WHITESPACE.sub(b"\r", fields)
     try:
-        HttpRequestParser(sink).feed_data(_START_LINE + head[start_line_octets:])
+        HttpRequestParser(sink).feed_data(_START_LINE + fields)
     except HttpParserUpgrade:
         pass  # whether there is one is not its business
     except HttpParserError as error:

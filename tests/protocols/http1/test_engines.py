@@ -83,6 +83,24 @@ def test_a_reason_phrase_may_be_missing(client_codec: ClientCodec) -> None:
     assert client_codec.receive_head(b"HTTP/1.1 204 \r\n\r\n", chunked=False) == (204, 1, [])
 
 
+@pytest.mark.parametrize("end", [b"", b" ", b"\t", b" \t ", b"\t" * 60_000])
+def test_white_space_behind_a_value_is_no_part_of_it(
+    server_codec: ServerCodec, client_codec: ClientCodec, end: bytes
+) -> None:
+    lines = b"transfer-encoding:\tchunked" + end + b"\r\na: b\tc" + end + b"\r\n\r\n"
+    fields = [(b"transfer-encoding", b"chunked"), (b"a", b"b\tc")]
+    assert server_codec.receive_head(b"POST / HTTP/1.1\r\nhost: a\r\n" + lines, chunked=True).fields[1:] == fields
+    assert client_codec.receive_head(b"HTTP/1.1 200 OK\t\r\n" + lines, chunked=True).fields == fields
+    for codec in (server_codec, client_codec):
+        assert codec.receive_chunked(b"1\r\na\r\n0\r\n\r\n").data == b"a"
+
+
+def test_white_space_is_looked_at_once(server_codec: ServerCodec) -> None:
+    value = (b"\t" * 30_000 + b"x") * 4
+    head = server_codec.receive_head(b"GET / HTTP/1.1\r\nhost: a\r\nx: y" + value + b"\t\r\n\r\n", chunked=False)
+    assert head.fields[1] == (b"x", b"y" + value)
+
+
 @pytest.mark.parametrize("status", [100, 101, 103, 199, 200, 204, 304, 426, 599, 999])
 def test_what_a_response_is_to_does_not_matter(client_codec: ClientCodec, status: int) -> None:
     for _ in range(2):
