@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import trio
+
 from ..errors import LocalProtocolError
 from ..protocols.http2 import H2ClientProtocol, H2Protocol, H2ServerProtocol, StreamDependency
 from ._ring import ping
@@ -74,6 +76,7 @@ class HTTP2Features:
             LocalProtocolError: they are not eight, or too many pings are on their way.
         """
         data = self._protocol.submit_ping(data)
+        self._protocol.clock(trio.current_time())  # which dates it: its acknowledgement may come before any other call
         self._driver.submitted()
         return data
 

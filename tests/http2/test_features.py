@@ -223,3 +223,22 @@ async def test_http11_has_none_of_it(autojump_clock: Clock) -> None:
     async with serving(handler) as s, connected(s, http_versions=["1.1"]) as connection:
         assert connection.http2 is None
         assert await fetch(connection) == b"1.1/"
+
+
+async def test_a_ping_over_a_quick_network_takes_some_time_nevertheless() -> None:
+    """In real time: an acknowledgement may come before anything else asks for the time."""
+
+    async def serve_and_ping() -> None:
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(hface_trio.serve, hello, "http://127.0.0.1:0")
+            connection = await hface_trio.connect(nursery, str(server.endpoints[0]), http_versions=["2"])
+            async with connection:
+                assert connection.http2 is not None
+                began = trio.current_time()
+                trips = [await connection.http2.ping() for _ in range(20)]
+                assert min(trips) > 0
+                assert sum(trips) <= trio.current_time() - began
+            await server.shutdown(1)
+
+    with trio.fail_after(10):
+        await serve_and_ping()
