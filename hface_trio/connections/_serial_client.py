@@ -21,6 +21,7 @@ class SerialClientDriver(SerialDriver):
     """Opens streams, one at a time."""
 
     __slots__ = ("_turn",)
+    _eof_passes = 0
 
     def __init__(
         self, protocol: HTTPOverTCPProtocol, transport: ByteStream, context: ConnectionContext, record: ConnectionRecord
@@ -40,6 +41,10 @@ class SerialClientDriver(SerialDriver):
         """
         await self._turn.acquire()
         try:
+            if self.octets_received:
+                # A server that ends a kept connection may have said so, or even have answered a request that it has not
+                # seen: the reader runs in this pass, and before what follows (RFC 9112 §9.3.1).
+                await trio.lowlevel.checkpoint()
             if self.failure is not None or not self.protocol.is_available():
                 lost = ConnectionLostError("the connection takes no more requests", retryable=True)
                 lost.__cause__ = self.failure

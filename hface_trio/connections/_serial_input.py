@@ -42,9 +42,6 @@ __all__ = ["SerialInput"]
 
 _OPEN: Final = OutputEnd.OPEN  # an attribute of an enum class costs as much as a call
 _FREQUENT = (HeadersReceived, DataReceived)
-_EOF_PASSES = 4
-"""Scheduler passes between seeing the peer's FIN and telling so: a handler that answers without waiting has answered then.
-The FIN of ``printf … | nc -N`` comes with the request."""
 
 
 class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
@@ -70,6 +67,9 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
         "transport",
     )
     tunnel_follows_request: bool = True
+    _eof_passes: int = 4
+    """Scheduler passes between seeing the peer's FIN and telling so: a handler that answers without waiting has answered
+    then. The FIN of ``printf … | nc -N`` comes with the request."""
     output: SerialOutput
     _nursery: trio.Nursery
 
@@ -242,7 +242,7 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
                 self.pump()
                 continue
             if self._input_ended:
-                for _ in range(_EOF_PASSES):
+                for _ in range(self._eof_passes):
                     await trio.lowlevel.checkpoint()
                 protocol.eof_received()
                 self.pump()
