@@ -40,7 +40,7 @@ def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
     """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
     if stream.cause is not None and _tells_of_departure(exc):
         logger.debug("handler of %r ended with its stream: %s", stream, exc)
-    elif isinstance(exc, SectionTooLargeError):  # the peer's doing: worth a line, and no traceback for each request
+    elif isinstance(exc, (SectionTooLargeError, BodyTooLargeError)):  # the peer's doing: no traceback for each request
         logger.warning("handler of %r: %s", stream, exc)
     else:
         logger.error("handler of %r failed", stream, exc_info=exc)
@@ -190,6 +190,8 @@ class SerialServerDriver(SerialDriver):
         self._ready_at = trio.current_time()
         rules = stream.rules
         if (not rules.ended or rules.broken or stream.sending) and stream.cause is None:
+            if code and not rules.head_sent:
+                stream.status = code  # the protocol answers
             stream.fail(StreamResetError("the handler ended without finishing", error_code=code))
             self.protocol.submit_stream_reset(stream.stream_id, code)
         elif stream.input_ended and not stream.buffers_input:  # the usual case: nothing is left to settle
