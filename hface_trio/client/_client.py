@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -22,6 +23,7 @@ from ._url import RequestURL
 __all__ = ["Client", "open_client"]
 
 _MAX_IDLE_PER_ORIGIN = 10
+_MAX_SERIAL_ORIGINS = 1024  # of which it is remembered; to forget one costs a wait
 _DEFAULT_BODY_OCTETS = 16 * 1024 * 1024
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -58,6 +60,7 @@ class Client:
         self._opener = make_opener(http_versions, networking, self._context, engines=engines)
         self._own_nursery = OwnNursery()
         self._entered = False
+        # Neither holds an origin without connections, nor a connection whose task has ended.
         self._idle: dict[tuple[str, str, int], deque[HTTPConnection]] = {}
         self._shared: dict[tuple[str, str, int], HTTPConnection] = {}
         self._attempts: dict[tuple[str, str, int], _Attempt] = {}
@@ -144,6 +147,8 @@ class Client:
         idle = None if fresh else self._idle.get(origin)
         while idle:
             connection = idle.pop()  # the one used last is the likeliest to be alive
+            if not idle:
+                del self._idle[origin]
             if connection.is_available():
                 return connection, True
         while True:
@@ -171,6 +176,8 @@ class Client:
             del self._attempts[origin]
             attempt.over.set()
         if not connection.multiplexed:
+            if len(self._serial_origins) >= _MAX_SERIAL_ORIGINS:
+                self._serial_origins.clear()
             self._serial_origins.add(origin)
         return connection
 
@@ -184,12 +191,28 @@ class Client:
     async def _open(self, url: RequestURL) -> HTTPConnection:
         if self._own_nursery.nursery is None:
             raise ConfigurationError("use the client inside 'async with open_client() as client:'")
-        connection = await open_connection(self._own_nursery.nursery, self._opener, url, self._tls_config)
+        connection = await open_connection(
+            self._own_nursery.nursery,
+            self._opener,
+            url,
+            self._tls_config,
+            when_over=functools.partial(self._forget, url.origin),
+        )
         if connection.multiplexed:
             self._serial_origins.discard(url.origin)  # it may have been one until now
-            if self._shared_with(url.origin) is None:
+            if self._shared_with(url.origin) is None and not connection.has_expired():
                 self._shared[url.origin] = connection
         return connection
+
+    def _forget(self, origin: tuple[str, str, int], connection: HTTPConnection) -> None:
+        """Keep nothing of a connection that is over."""
+        if self._shared.get(origin) is connection:
+            del self._shared[origin]
+        idle = self._idle.get(origin)
+        if idle and connection in idle:
+            idle.remove(connection)
+            if not idle:
+                del self._idle[origin]
 
     def release(self, url: RequestURL, connection: HTTPConnection) -> None:
         """Take a connection back after an exchange: keep it if it can be used again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -145,11 +145,16 @@ async def connect(
 
 
 async def open_connection(
-    nursery: trio.Nursery, opener: HTTPOpener, url: RequestURL, tls_config: ClientTLSConfig | None
+    nursery: trio.Nursery,
+    opener: HTTPOpener,
+    url: RequestURL,
+    tls_config: ClientTLSConfig | None,
+    *,
+    when_over: Callable[[HTTPConnection], None] | None = None,
 ) -> HTTPConnection:
-    """Open a connection with ``opener`` as one child of ``nursery``."""
+    """Open a connection with ``opener`` as one child of ``nursery``; ``when_over`` is told when that child ends."""
     tls_config = (tls_config or ClientTLSConfig()) if url.secure else None
-    connection: HTTPConnection = await nursery.start(functools.partial(_run, opener, url, tls_config))
+    connection: HTTPConnection = await nursery.start(functools.partial(_run, opener, url, tls_config, when_over))
     return connection
 
 
@@ -157,8 +162,13 @@ async def _run(
     opener: HTTPOpener,
     url: RequestURL,
     tls_config: ClientTLSConfig | None,
+    when_over: Callable[[HTTPConnection], None] | None,
     *,
     task_status: trio.TaskStatus[HTTPConnection],
 ) -> None:
     connection = await opener(url.address, tls_config=tls_config)
-    await connection.run(task_status=task_status)
+    try:
+        await connection.run(task_status=task_status)
+    finally:
+        if when_over is not None:
+            when_over(connection)

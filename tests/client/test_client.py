@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -170,6 +172,27 @@ async def test_a_connection_closed_between_requests_is_not_used_again(autojump_c
         for _ in range(3):
             assert (await client.get(f"{URL}/")).status == 200
             await trio.sleep(5)
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+async def test_a_connection_that_ended_is_not_held(version: str, autojump_clock: Clock) -> None:
+    timeouts = hface_trio.Timeouts(idle_seconds=1)
+    async with (
+        serving(echo, timeouts=timeouts, http_versions=[version]) as s,
+        hface_trio.open_client(networking=s.network, http_versions=[version]) as client,
+    ):
+        held: list[weakref.ref[object]] = []
+        for _ in range(2):
+            async with client.stream("GET", f"{URL}/") as response:
+                held.append(weakref.ref(response.stream.connection))
+                await response.read()
+            del response
+            await trio.sleep(0.5)
+            gc.collect()
+            assert held[-1]() is not None
+            await trio.sleep(5)
+            gc.collect()
+            assert held[-1]() is None
 
 
 # A server that speaks raw octets
