@@ -8,7 +8,7 @@ What the documentation shows are the results of a run of everything, as long as 
 such a run writes ``results/latest.json`` without being told to. One that kept not all of them writes ``results/failed.json``.
 
     python benchmarks/run.py                      # everything; some minutes
-    python benchmarks/run.py --quick              # what has limits, briefly: under 90 seconds
+    python benchmarks/run.py --quick              # what has limits, briefly: about 90 seconds
     python benchmarks/run.py --measure requests transfers --http 2 --rounds 9
 """
 
@@ -89,7 +89,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--measure", choices=_MEASUREMENTS, nargs="+", default=list(_MEASUREMENTS), help="what (default: everything)"
     )
     parser.add_argument("--http", choices=_VERSIONS, nargs="+", default=list(_VERSIONS), help="HTTP versions")
-    parser.add_argument("--quick", action="store_true", help="only what has limits, and briefly: under 90 seconds")
+    parser.add_argument("--quick", action="store_true", help="only what has limits, and briefly: about 90 seconds")
     parser.add_argument(
         "--rounds", type=int, help=f"rounds of small requests (default: {_ROUNDS}, quick: {_QUICK_ROUNDS})"
     )
