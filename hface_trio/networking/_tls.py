@@ -4,11 +4,10 @@
 rules here:
 
 - Nothing between two awaits leaves the TLS state half-way, so a call can be cancelled anywhere: what is encrypted waits
-  here in order, and the next call that sends takes it along.
+  in order (:mod:`._tls_output`), and the next call that sends takes it along.
 - Receiving never waits for sending. What reading makes TLS emit (answers to key updates, alerts) is tried once without
   waiting, and otherwise leaves with the next send. A peer that makes more than
   64 KiB of it wait is cut off.
-- Plaintext is encrypted only while no ciphertext waits, so at most one slice's worth of ciphertext lies here.
 - An end of the transport without close_notify is an error, for it may be an attacker's (RFC 8446 §6.1).
 - close_notify ends one direction only (RFC 8446 §6.1): after ``send_eof`` receiving goes on, whatever the TLS version.
 """
@@ -26,8 +25,9 @@ import trio
 
 from ..errors import TLSHandshakeError
 from ._interfaces import Buffer, ByteStream, ExtraAttributes, check_receive_size
-from ._tls_engine import SLICE_OCTETS, TLSEngine, slices
+from ._tls_engine import TLSEngine
 from ._tls_errors import describe_tls_error
+from ._tls_output import TLSOutput
 
 __all__ = ["TLSByteStream"]
 
@@ -35,11 +35,6 @@ _RECEIVE_OCTETS = 64 * 1024
 # A little more than what four full records take on the wire, so that they come with one receive.
 _CIPHERTEXT_OCTETS = _RECEIVE_OCTETS + 1024
 _HANDSHAKE_OCTETS = 4096  # more than a hello has; what comes then may have to wait long for its turn
-_SEND_OCTETS = 4 * SLICE_OCTETS  # encrypted by one send_nowait, so that it returns in well under a millisecond
-_CONTROL_OCTETS = 64 * 1024
-# A slice that follows a nearly full one may lie here too, besides the control output.
-_MOST_UNSENT_OCTETS = 2 * SLICE_OCTETS + 1024 + _CONTROL_OCTETS
-_NOTHING = memoryview(b"")
 _AT_ANY_TIME: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
@@ -67,12 +62,11 @@ class TLSByteStream(ByteStream):
         "_engine",
         "_fed",
         "_handshake_turns",
+        "_output",
         "_receiving",
         "_sending",
         "_state",
         "_transport",
-        "_unsent",
-        "_wants_input",
     )
 
     def __init__(
@@ -90,8 +84,7 @@ class TLSByteStream(ByteStream):
         self._engine = TLSEngine(context, server_side=server_side, server_name=server_name)
         self._state = _State.NEW
         self._attributes: ExtraAttributes | None = None
-        self._unsent = _NOTHING  # ciphertext that was taken out of the engine and not by the transport
-        self._wants_input: trio.Event | None = None  # OpenSSL must read before it can write on
+        self._output = TLSOutput(self._engine, transport)
         self._receiving = False
         self._sending = False
 
@@ -111,7 +104,7 @@ class TLSByteStream(ByteStream):
     @property
     def unsent_octets(self) -> int:
         """Octets of ciphertext that the transport has not taken."""
-        return len(self._unsent) + self._engine.output_octets + self._transport.unsent_octets
+        return self._output.unsent_octets
 
     # Handshake
 
@@ -151,7 +144,7 @@ class TLSByteStream(ByteStream):
             await trio.lowlevel.checkpoint()
             if self._state is not _State.NEW:
                 self._refuse()
-            if not self._push() or self._transport.unsent_octets or not done:
+            if not self._output.push() or self._transport.unsent_octets or not done:
                 return False
         finally:
             self._sending = self._receiving = False
@@ -165,8 +158,8 @@ class TLSByteStream(ByteStream):
             return
         self._begin_handshaking()
         try:
-            if not self._push() or self._transport.unsent_octets:
-                await self._send_pending()
+            if not self._output.push() or self._transport.unsent_octets:
+                await self._output.flush()
             else:
                 self._engine.feed(await self._transport.receive_some(_HANDSHAKE_OCTETS))
                 self._fed = True
@@ -186,7 +179,7 @@ class TLSByteStream(ByteStream):
             return self._engine.step_handshake()
         except ssl.SSLError as exc:
             self._state = _State.FAILED
-            self._push_quietly()
+            self._output.push_quietly()
             raise TLSHandshakeError(f"TLS handshake failed: {describe_tls_error(exc)}") from exc
 
     # Receiving
@@ -230,16 +223,47 @@ class TLSByteStream(ByteStream):
         finally:
             self._receiving = False
 
+    async def deliver(self, take: Callable[[bytes], int], max_bytes: int) -> None:
+        """Hand on what arrives where the transport notices it; see :meth:`ByteStream.deliver`."""
+        if self._state is not _State.OPEN:
+            self._refuse()
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving from this stream")
+        engine = self._engine
+
+        def hand_on() -> int:
+            nonlocal max_bytes
+            while max_bytes > 0:
+                if self._state is not _State.OPEN:
+                    self._refuse()
+                data = self._decrypt(max_bytes)
+                if not data and engine.end is not True:
+                    return _CIPHERTEXT_OCTETS
+                max_bytes = take(data)
+            return 0
+
+        def feed(ciphertext: bytes) -> int:
+            engine.feed(ciphertext)
+            return hand_on()
+
+        self._receiving = True
+        try:
+            if engine.has_input:
+                await trio.lowlevel.checkpoint()
+                if not hand_on():
+                    return
+            await self._transport.deliver(feed, _CIPHERTEXT_OCTETS)
+        finally:
+            self._receiving = False
+
     def _decrypt(self, max_bytes: int) -> bytes:
         engine = self._engine
         data = engine.decrypt(max_bytes)
         if engine.output_octets:
-            self._push_quietly()
-            if len(self._unsent) + engine.output_octets > _MOST_UNSENT_OCTETS:
+            self._output.push_quietly()
+            if self._output.is_too_much:
                 raise trio.BrokenResourceError("the peer makes TLS answer and does not take the answers")
-        if self._wants_input is not None:
-            self._wants_input.set()
-            self._wants_input = None
+        self._output.input_came()
         if not data and isinstance(engine.end, ssl.SSLError):
             raise trio.BrokenResourceError(describe_tls_error(engine.end)) from engine.end
         return data
@@ -250,7 +274,7 @@ class TLSByteStream(ByteStream):
         """Encrypt and send what leaves without waiting; see :meth:`ByteStream.send_nowait`."""
         if self._state is not _State.OPEN or self._engine.notified or self._sending:
             self._refuse_to_send()
-        return self._encrypt(buffers)
+        return self._output.encrypt(buffers)
 
     async def wait_writable(self) -> None:
         """Wait until all ciphertext has left and the transport takes more; see :meth:`ByteStream.wait_writable`."""
@@ -273,7 +297,7 @@ class TLSByteStream(ByteStream):
         if self._state is not _State.OPEN:
             self._refuse()
         await trio.lowlevel.checkpoint()
-        await self._send_pending()
+        await self._output.flush()
 
     async def send_all(self, data: Buffer) -> None:
         """Encrypt and send all of ``data``; returns when the kernel has all of it.
@@ -297,11 +321,11 @@ class TLSByteStream(ByteStream):
                     if self._state is not _State.OPEN:
                         self._refuse()
                     with view[taken:] as rest:
-                        octets = self._encrypt((rest,))
+                        octets = self._output.encrypt((rest,))
                     taken += octets
                     if not octets:
                         await self._wait_writable()
-            await self._send_pending()
+            await self._output.flush()
         finally:
             self._sending = False
 
@@ -326,64 +350,15 @@ class TLSByteStream(ByteStream):
                 self._refuse()
             if not self._engine.queue_close_notify():
                 raise trio.BrokenResourceError("TLS cannot end its output")
-            await self._send_pending()
+            await self._output.flush()
             await self._transport.send_eof()
         finally:
             self._sending = False
 
     async def _wait_writable(self) -> None:
-        while True:
-            await self._transport.wait_writable()
-            if self._push():
-                break
-        if self._wants_input is not None:
-            await self._wants_input.wait()
-            if self._state is not _State.OPEN:
-                self._refuse()
-
-    async def _send_pending(self) -> None:
-        while not self._push():
-            await self._transport.wait_writable()
-        if self._transport.unsent_octets:
-            await self._transport.flush()
-
-    def _push(self) -> bool:
-        """Hand ciphertext to the transport until it takes no more; say whether all has left."""
-        while True:
-            if not self._unsent:
-                if not self._engine.output_octets:
-                    return True
-                self._unsent = memoryview(self._engine.take_output())
-            sent = self._transport.send_nowait((self._unsent,))
-            if sent < len(self._unsent):
-                self._unsent = self._unsent[sent:]
-                return False
-            self._unsent = _NOTHING
-
-    def _push_quietly(self) -> None:
-        # For those who do not send: whoever does will hear of the failure.
-        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            self._push()
-
-    def _encrypt(self, buffers: Sequence[Buffer]) -> int:
-        """Encrypt and push from the front of ``buffers``; return the octets taken."""
-        if not self._push():
-            return 0
-        taken = 0
-        try:
-            for plaintext in slices(buffers):
-                self._engine.encrypt(plaintext)
-                taken += len(plaintext)
-                if self._engine.output_octets >= SLICE_OCTETS and (not self._push() or taken >= _SEND_OCTETS):
-                    return taken
-        except ssl.SSLWantReadError:
-            # A handshake message after the handshake has come in part, and OpenSSL wants its rest first.
-            if self._wants_input is None:
-                self._wants_input = trio.Event()
-        except ssl.SSLError as exc:
-            raise trio.BrokenResourceError(describe_tls_error(exc)) from exc
-        self._push()
-        return taken
+        await self._output.wait_writable()
+        if self._state is not _State.OPEN:
+            self._refuse()
 
     # Ending
 
@@ -396,7 +371,7 @@ class TLSByteStream(ByteStream):
         if self._state is _State.OPEN and not self._sending:
             self._engine.queue_close_notify()
         if self._state is not _State.CLOSED:
-            self._push_quietly()
+            self._output.push_quietly()
             self._close()
         await self._transport.aclose()
 
@@ -407,10 +382,7 @@ class TLSByteStream(ByteStream):
 
     def _close(self) -> None:
         self._state = _State.CLOSED
-        self._unsent = _NOTHING
-        if self._wants_input is not None:
-            self._wants_input.set()
-            self._wants_input = None
+        self._output.drop()
 
     def watch_departure(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once when the peer has ended or reset the transport."""

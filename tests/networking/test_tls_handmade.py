@@ -47,7 +47,7 @@ class HandmadePeer:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.server.handshake)
             assert not self.client._step_handshake()
-            await self.client._send_pending()
+            await self.client._output.flush()
             flight = await self.client._transport.receive_some()
             self.client._engine.feed(flight)
             await self.client.handshake()
