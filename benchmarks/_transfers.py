@@ -141,7 +141,8 @@ def _measure(http_version: str, setting: Setting) -> Measurement:
         f"transfers-{http_version}",
         f"Large bodies, HTTP/{http_version}",
         f"{octets // _MIB} MiB over TLS, one at a time, by {maker}. Bare trio is HTTP/1.1 on trio's SSLStream"
-        f"{', with 128 MiB, in proportion' if octets != _FLOOR_OCTETS else ''}.",
+        f"{', with 128 MiB, in proportion' if octets != _FLOOR_OCTETS else ''}. The multiples are of the processor time that "
+        "downloads take.",
         _FIGURES,
         "down_processor_s",
         _FLOOR,
