@@ -49,7 +49,7 @@ def draw_charts(measurements: Mapping[str, Measurement], directory: Path) -> lis
     return [
         *_draw(
             requests,
-            "Processor time of the server for a small request, µs ",
+            "Processor time of the server for a small request, µs",
             directory / "performance-requests.svg",
         ),
         *_draw(
@@ -77,7 +77,8 @@ def _draw(panels: Sequence[_Panel], title: str, path: Path, *, shared: bool = Fa
         return []
     heights = [len(rows) + 1.2 for _, rows, _ in bars]
     canvas: Any = Canvas(figsize=(_WIDTH_INCHES, sum(heights) * _BAR_INCHES + _HEAD_INCHES), layout="constrained")
-    canvas.suptitle(title, fontsize=10, x=0.01, ha="left", fontweight="bold")
+    scale = "one scale for all panels" if shared else "each panel has a scale of its own"
+    canvas.suptitle(f"{title} ({scale})" if len(bars) > 1 else title, fontsize=10, x=0.01, ha="left", fontweight="bold")
     axes: Any = canvas.subplots(len(bars), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     highest = max(value for _, rows, _ in bars for _, value in rows)
     for axis, (name, rows, digits) in zip(axes[:, 0], bars, strict=True):

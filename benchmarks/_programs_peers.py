@@ -1,4 +1,9 @@
-"""Other people's servers, as they are measured: on one process, with their defaults but for what idle connections need."""
+"""Other people's servers, as they are measured: in one process, with their defaults but for what is said here.
+
+Nobody logs requests, nor does this package. Idle connections are kept for as long as their memory is measured, and take any
+number of requests; lists of connections that wait are long enough for all that are opened. Uvicorn runs on asyncio's own
+loop, which is written in Python like trio's, and asks its application for no lifespan.
+"""
 
 from __future__ import annotations
 
