@@ -283,7 +283,7 @@ class Receiver(QUICReceiver):
         connection = self._connection
         stream = self._live.get(stream_id)
         if stream is not None:
-            useless = not stream.sending_ended
+            useless = not (stream.sending_ended or stream.initiated_here)  # those there are no more of than requests
             connection.stream_lost(stream, code)
             if useless:
                 connection.budget.spend("RESET_STREAM")
@@ -308,7 +308,8 @@ class Receiver(QUICReceiver):
         else:
             connection.events.append(StopSendingReceived(stream_id, code))
             connection.end_if_complete(stream)
-        connection.budget.spend("STOP_SENDING")
+        if not stream.initiated_here:
+            connection.budget.spend("STOP_SENDING")
 
     def _datagram_received(self, data: bytes) -> None:
         found = read_varint(data)

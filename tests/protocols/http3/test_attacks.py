@@ -14,7 +14,7 @@ from hface_trio.protocols.http3._frames import pack_frame, pack_varint
 from hface_trio.protocols.quic import QUICErrorCode
 
 from .pair import ask, asked, connected
-from .raw_peer import POST, REQUEST, RESPONSE, Pair, body, data, headers, section, server
+from .raw_peer import POST, REQUEST, RESPONSE, Pair, body, client, data, headers, open_request, section, server
 
 MIB = 1024 * 1024
 
@@ -180,6 +180,20 @@ def test_stop_sending_games_end_the_connection():
 
     assert 90 <= drive_resets(pair, 500, how) <= 110
     assert pair.peer.quic._close_event.error_code == Code.EXCESSIVE_LOAD
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_server_may_reset_and_stop_each_request(answered):
+    pair = client(HTTP3Settings(abuse_tokens=10, abuse_tokens_per_second=0))
+    for _ in range(30):
+        stream_id = open_request(pair, POST, end_stream=False)
+        if answered:
+            pair.send(stream_id, headers(RESPONSE))
+        pair.peer.quic.stop_stream(stream_id, Code.NO_ERROR)
+        pair.peer.quic.reset_stream(stream_id, Code.REQUEST_REJECTED)
+        pair.run(0.03)
+    assert pair.protocol.is_available()
+    assert pair.peer.quic._close_event is None
 
 
 def test_resets_that_this_side_is_made_to_send_are_counted():
