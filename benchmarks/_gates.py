@@ -115,4 +115,5 @@ def _value(measurement: Measurement, gate: Gate) -> float | None:
     if not gate.floor:
         return max(values)
     ratios = measurement.ratios(gate.server, gate.figure, gate.floor)
-    return statistics.median(ratios) if len(ratios) == len(values) else None
+    whole = len(ratios) == len(values) == len(measurement.in_rounds(gate.floor, gate.figure))
+    return statistics.median(ratios) if whole else None

@@ -99,8 +99,12 @@ def test_a_round_without_the_figure_keeps_no_limit(sample: Sample) -> None:
     assert (verdict.value, verdict.kept) == (None, False)
 
 
-@pytest.mark.parametrize("floor", [({"s": 1.0},), ({"s": 1.0}, {})], ids=["fewer rounds", "a round failed"])
-def test_a_round_without_the_floor_keeps_no_limit(floor: tuple[Sample, ...]) -> None:
+@pytest.mark.parametrize(
+    "floor",
+    [({"s": 1.0},), ({"s": 1.0}, {}), ({"s": 1.0}, {"s": 1.0}, {"s": 1.0})],
+    ids=["fewer rounds", "a round failed", "more rounds"],
+)
+def test_a_round_that_one_of_the_two_does_not_have_keeps_no_limit(floor: tuple[Sample, ...]) -> None:
     measurements = in_rounds({"s": 1.0}, {"s": 1.0}, floor=floor)
     (verdict,) = judge([Gate("key", "hface-trio", "s", 9.0, "bare-trio")], measurements, {})
     assert (verdict.value, verdict.kept) == (None, False)
