@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,26 +81,32 @@ def _draw(panels: Sequence[_Panel], title: str, path: Path, *, shared: bool = Fa
     scale = "one scale for all panels" if shared else "each panel has a scale of its own"
     canvas.suptitle(f"{title} ({scale})" if len(bars) > 1 else title, fontsize=10, x=0.01, ha="left", fontweight="bold")
     axes: Any = canvas.subplots(len(bars), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
-    highest = max(value for _, rows, _ in bars for _, value in rows)
+    highest = max(_highest(rows) for _, rows, _ in bars)
     for axis, (name, rows, digits) in zip(axes[:, 0], bars, strict=True):
-        _draw_panel(axis, name, rows, digits, highest if shared else max(value for _, value in rows))
+        _draw_panel(axis, name, rows, digits, highest if shared else _highest(rows))
     canvas.savefig(path, metadata={"Date": None, "Creator": None})
     return [path]
 
 
 def _bars(measurement: Measurement, figure: str) -> list[tuple[str, float]]:
+    """Return what is drawn: medians of the servers that were measured, infinity for what never came to pass."""
     # What speaks another version is the measure of the machine, and would dwarf the rest.
     servers = [each for each in measurement.servers if (measurement.key, each) != ("transfers-3", "bare-trio")]
-    medians = [(server, measurement.median(server, figure)) for server in servers]
-    return [(server, median) for server, median in medians if median is not None]
+    measured = [each for each in servers if any(figure in sample for sample in measurement.rounds[each])]
+    medians = [(server, measurement.median(server, figure)) for server in measured]
+    return [(server, math.inf if median is None else median) for server, median in medians]
+
+
+def _highest(rows: Sequence[tuple[str, float]]) -> float:
+    return max((value for _, value in rows if math.isfinite(value)), default=1.0)
 
 
 def _draw_panel(axis: Any, name: str, rows: Sequence[tuple[str, float]], digits: int, highest: float) -> None:
     labels = [PROGRAMS[server].label for server, _ in rows]
-    values = [value for _, value in rows]
     colours = [_COLOURS[PROGRAMS[server].role] for server, _ in rows]
-    drawn = axis.barh(labels, values, color=colours, height=0.72)
-    axis.bar_label(drawn, labels=[f"{value:,.{digits}f}" for value in values], padding=4)
+    drawn = axis.barh(labels, [min(value, highest) for _, value in rows], color=colours, height=0.72)
+    texts = [f"{value:,.{digits}f}" if math.isfinite(value) else "∞" for _, value in rows]
+    axis.bar_label(drawn, labels=texts, padding=4)
     axis.invert_yaxis()
     axis.set_title(name, fontsize=9, loc="left")
     axis.set_xlim(0, highest * 1.12)
