@@ -70,12 +70,16 @@ class _Drain:
         self._target = target
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.running = 0
+        self.unconnected: list[OSError] = []
 
     async def connect(self) -> None:
         """Keep one connection busy for as long as the server wants, then close it."""
-        async with connecting(self._target) as wire, trio.open_nursery() as nursery:
-            for _ in range(_STREAMS[self._target.http_version]):
-                nursery.start_soon(self._keep_busy, wire)
+        try:
+            async with connecting(self._target) as wire, trio.open_nursery() as nursery:
+                for _ in range(_STREAMS[self._target.http_version]):
+                    nursery.start_soon(self._keep_busy, wire)
+        except OSError as exc:
+            self.unconnected.append(exc)
 
     async def _keep_busy(self, wire: Wire) -> None:
         while not (wire.client.closing or wire.client.lost):
@@ -108,6 +112,8 @@ async def _drain(server: ServerProcess, target: Target) -> Sample:
             exit_seconds = await trio.to_thread.run_sync(server.wait, _EXIT_SECONDS, abandon_on_cancel=True)
             await trio.sleep(_AFTER_SECONDS)  # for what is still on the way
             nursery.cancel_scope.cancel()
+    if drain.unconnected:
+        raise RuntimeError(f"{len(drain.unconnected)} connections: {drain.unconnected[0]}")
     drain.outcomes["unanswered"] += drain.running  # nothing was ever heard of them
     return {
         "in_flight": float(in_flight),

@@ -14,6 +14,8 @@ from _wire import Target, speaks
 
 __all__ = ["Setting"]
 
+_FAILURES = (RuntimeError, OSError, trio.BrokenResourceError)
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -53,8 +55,13 @@ class Setting:
         """Let what fails within the block fail for this server alone."""
         try:
             yield
-        except (RuntimeError, OSError, trio.BrokenResourceError) as exc:
+        except _FAILURES as exc:
             self.fail(server, http_version, exc)
+        except ExceptionGroup as group:  # of the tasks of a connection
+            failures, others = group.split(_FAILURES)
+            if failures is None or others is not None:
+                raise
+            self.fail(server, http_version, failures)
 
     @property
     def few_rounds(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import _attacks
 import _cancel
 import _crosstalk
+import _drain
 import _requests
 import _servers
 import _wire
@@ -82,15 +83,37 @@ def hanging_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Setting, "serves", serve_and_stop)
     monkeypatch.setattr(_servers, "_EXIT_SECONDS", 0.1)
     monkeypatch.setattr(_wire, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(_drain, "_EXIT_SECONDS", 0.3)
     monkeypatch.setattr(_attacks, "attack_names", lambda _: ["Endless head"])
 
 
+async def fail_in_a_task() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail)
+
+
+async def fail() -> None:
+    raise ConnectionResetError
+
+
+def test_what_fails_in_a_task_of_a_connection_fails_for_its_server(setting: Setting) -> None:
+    with running_server("hface-trio", None, None) as server, setting.watching(server, "1.1"):
+        trio.run(fail_in_a_task)
+    assert len(setting.failures) == 1
+
+
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("http_version", ["1.1", "3"])
 @pytest.mark.parametrize(
-    "measure",
-    [_crosstalk.measure_crosstalk, _cancel.measure_cancel, _attacks.measure_attacks],
-    ids=["crosstalk", "cancel", "attacks"],
+    ("measure", "http_version"),
+    [
+        (_crosstalk.measure_crosstalk, "1.1"),
+        (_crosstalk.measure_crosstalk, "3"),
+        (_cancel.measure_cancel, "1.1"),
+        (_cancel.measure_cancel, "3"),
+        (_attacks.measure_attacks, "1.1"),
+        (_attacks.measure_attacks, "3"),
+        (_drain.measure_drain, "1.1"),
+    ],
 )
 def test_a_server_that_hangs_ends_no_run(
     setting: Setting,
