@@ -7,6 +7,7 @@ many packets in one, answers to many requests in full datagrams.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -57,8 +58,12 @@ class DatagramWire(Wire):
         """Never: a datagram is fed whole, and those that wait meanwhile may have no end."""
         return False
 
-    async def receive(self) -> None:
+    async def deliver(self, turn: Callable[[], bool]) -> None:
         """Wait for datagrams, unless some wait already."""
+        await self._receive()
+        turn()
+
+    async def _receive(self) -> None:
         if self._link.waiting:
             await trio.lowlevel.checkpoint()
         else:
@@ -112,7 +117,7 @@ class DatagramWire(Wire):
             while not protocol.is_closed:
                 timer = protocol.get_timer()
                 with trio.CancelScope(deadline=math.inf if timer is None else timer):
-                    await self.receive()
+                    await self._receive()
                 protocol.clock(trio.current_time())
                 self.feed()
                 if self.collect():

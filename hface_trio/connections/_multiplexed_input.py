@@ -245,25 +245,29 @@ class MultiplexedInput(ConnectionDriver[HTTPProtocol]):
             self._time_passed()
 
     async def _read_until_over(self) -> None:
-        protocol, wire = self.protocol, self.wire
         self._now = trio.current_time()
         while self.terminated is None:
             try:
-                await wire.receive()
+                await self.wire.deliver(self._turn)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
                 self._input_ended = True
                 self._broke("the connection broke", exc)
-                protocol.connection_lost()
+                self.protocol.connection_lost()
                 self.pump()
                 return
-            now = self._now = trio.current_time()
-            protocol.clock(now)
-            self._input_ended = wire.input_ended
-            self._note_received(wire.feed())
-            self.pump()
-            self._held.note(protocol.held_octets)
-            self._batch_done()
-            self._leave()
+
+    def _turn(self) -> bool:
+        """Deal with input; return whether there may be more."""
+        protocol, wire = self.protocol, self.wire
+        now = self._now = trio.current_time()
+        protocol.clock(now)
+        self._input_ended = wire.input_ended
+        self._note_received(wire.feed())
+        self.pump()
+        self._held.note(protocol.held_octets)
+        self._batch_done()
+        self._leave()
+        return self.terminated is None
 
     def _batch_done(self) -> None:
         """Start what the events of one read asked for."""

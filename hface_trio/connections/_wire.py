@@ -1,13 +1,14 @@
 """Between a multiplexed protocol and its network: octets over a byte stream here, datagrams in :mod:`._datagram_wire`.
 
-The reader and the writer of a connection know the network by :class:`Wire` alone. The reader waits in ``receive`` and hands
-what came to the protocol by ``feed``, a turn's worth at a time; the writer takes what the protocol has with ``collect`` and
-waits in ``send``.
+The reader and the writer of a connection know the network by :class:`Wire` alone. The reader waits in ``deliver``, which
+calls it back when there is input, and hands that to the protocol by ``feed``, a turn's worth at a time; the writer takes what
+the protocol has with ``collect`` and waits in ``send``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -41,8 +42,12 @@ class Wire(ABC):
         """Whether only a part of what was read at once has been fed."""
 
     @abstractmethod
-    async def receive(self) -> None:
-        """Wait until there is input, or its end. A checkpoint.
+    async def deliver(self, turn: Callable[[], bool]) -> None:
+        """Wait until there is input, or its end, and call ``turn`` for it, at least once. A checkpoint.
+
+        Args:
+            turn: plain code that calls :meth:`feed`; called in this task's context and perhaps from another task. Returns
+                whether there may be another turn. If there is, and when, is for this method to say: by returning, too.
 
         Raises:
             trio.BrokenResourceError: the network broke.
@@ -131,17 +136,23 @@ class StreamWire(Wire):
         """Whether octets of the last read wait for their turn."""
         return bool(self._received) or self._protocol.input_waits
 
-    async def receive(self) -> None:
-        """Read, unless octets of the last read still wait."""
+    async def deliver(self, turn: Callable[[], bool]) -> None:
+        """Read, unless octets of the last read still wait; those have their turn in another scheduler pass."""
         if self.read_in_part:
             await trio.lowlevel.checkpoint()
+            turn()
             return
+
+        def take(received: bytes) -> int:
+            self._received = received
+            self.input_ended = not received
+            return READ_OCTETS if turn() and received and not self.read_in_part else 0
+
         try:
-            self._received = await self._transport.receive_some(READ_OCTETS)
+            await self._transport.deliver(take, READ_OCTETS)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.input_ended = True
             raise
-        self.input_ended = not self._received
 
     def feed(self) -> int:
         """Hand octets, or their end, to the protocol."""
