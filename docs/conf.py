@@ -1,5 +1,10 @@
 """Configuration of the documentation."""
 
+import dataclasses
+import math
+
+from sphinx.application import Sphinx
+
 from hface_trio import __version__
 
 project = "hface_trio"
@@ -22,3 +27,33 @@ napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Cancellation", "Backpressure", ("Raises, Cancellation", "notes_style")]
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
+
+
+def show_defaults(_app: Sphinx, what: str, _name: str, subject: object, _options: object, lines: list[str]) -> None:
+    """Put the defaults of limits, timeouts and settings into what is said of them."""
+    if what != "class" or not dataclasses.is_dataclass(subject):
+        return
+    for field in dataclasses.fields(subject):
+        start = next((n for n, line in enumerate(lines) if line.startswith(f"    {field.name}: ")), None)
+        if start is None or type(field.default) not in {int, float}:
+            continue
+        end = start + 1
+        while end < len(lines) and lines[end].startswith("     "):  # it goes on
+            end += 1
+        lines[end - 1] += f" *Default: {readable(field.default, field.name)}.*"
+
+
+def readable(value: float, name: str) -> str:
+    """Write a number as a person would."""
+    if value == math.inf:
+        return "none"
+    if name.endswith("_octets"):
+        for unit, octets in (("MiB", 1024**2), ("KiB", 1024)):
+            if value >= octets and value % octets == 0:
+                return f"{value // octets:,.0f} {unit}"
+    return (f"{value:,.0f}" if value == int(value) else f"{value:g}") + (" s" if name.endswith("_seconds") else "")
+
+
+def setup(app: Sphinx) -> None:
+    """Register what this file adds, in front of what reads docstrings."""
+    app.connect("autodoc-process-docstring", show_defaults, priority=400)

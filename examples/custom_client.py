@@ -60,4 +60,6 @@ async def main(url: RequestURL, cafile: str | None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        raise SystemExit("usage: custom_client.py URL [CAFILE]")
     trio.run(main, RequestURL.parse(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)

@@ -72,6 +72,8 @@ def fetch(host: str, port: int, path: str) -> bytes:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        raise SystemExit("usage: sansio_client.py URL")
     url = urlsplit(sys.argv[1])
     target = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
     print(fetch(url.hostname or "localhost", url.port or 80, target).decode("utf-8", "replace"), end="")
