@@ -55,9 +55,8 @@ class Handshakes:
         self._under_way = 0
         self._by_owner: Counter[str] = Counter()
         self._queues: OrderedDict[str, trio.lowlevel.ParkingLot] = OrderedDict()  # first is the owner whose turn it is
-        self._stalled: dict[
-            str, dict[_Place, None]
-        ] = {}  # by owner, the eldest first; nobody waits while there are any
+        # By owner, the eldest first. Nobody waits while there are any.
+        self._stalled: dict[str, dict[_Place, None]] = {}
         self._draining = False
 
     async def shake_hands(self, stream: ByteStream, host: str) -> bool:
@@ -114,8 +113,10 @@ class Handshakes:
     def _unlist(self, place: _Place) -> None:
         """Take a place out of those that can be taken away, if it is among them."""
         places = self._stalled.get(place.owner)
-        if places is not None and places.pop(place, self) is None and not places:
-            del self._stalled[place.owner]
+        if places is not None and place in places:
+            del places[place]
+            if not places:
+                del self._stalled[place.owner]
 
     # Places
 

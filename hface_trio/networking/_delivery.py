@@ -25,7 +25,7 @@ class SocketDelivery:
         max_bytes: how many it takes first.
     """
 
-    __slots__ = ("_failure", "_max_bytes", "_socket", "_take", "_task")
+    __slots__ = ("_failure", "_max_bytes", "_socket", "_take", "_task", "broken")
 
     def __init__(self, sock: socket.socket, take: Callable[[bytes], int], max_bytes: int) -> None:
         self._socket = sock
@@ -33,16 +33,17 @@ class SocketDelivery:
         self._max_bytes = max_bytes
         self._task: trio.lowlevel.Task | None = None
         self._failure: BaseException | None = None
+        self.broken: OSError | None = None
+        """Why the socket gave no more."""
 
     async def run(self) -> int:
-        """Deliver until no more is wanted, or nobody watches the socket.
+        """Deliver until no more is wanted, the socket is ``broken``, or nobody watches it.
 
         Returns:
             How many octets are still wanted.
 
         Raises:
-            OSError: of the socket.
-            BaseException: of ``take``.
+            BaseException: of ``take``, or what ``fail`` was given.
         """
         fd = self._socket.fileno()
         if not watch_input(fd, self):
@@ -55,8 +56,12 @@ class SocketDelivery:
 
         self._task = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(abort)
-        if self._failure is not None:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback has this frame
         return self._max_bytes
 
     def arrived(self) -> None:
@@ -66,9 +71,15 @@ class SocketDelivery:
 
     def _receive(self) -> None:
         try:
-            self._max_bytes = self._take(self._socket.recv(self._max_bytes))
+            data = self._socket.recv(self._max_bytes)
         except BlockingIOError:
             return
+        except OSError as exc:
+            self.broken = exc
+            self.stop()
+            return
+        try:
+            self._max_bytes = self._take(data)
         except BaseException as exc:  # noqa: BLE001  # raised in the task that has ordered the delivery
             self._failure = exc  # even if that has been stopped meanwhile
             self.stop()

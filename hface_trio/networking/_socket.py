@@ -125,14 +125,17 @@ class SocketByteStream(ByteStream):
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this stream")
         self._receiving = True
-        self._delivery = SocketDelivery(self._socket, take, max_bytes)
+        delivery = self._delivery = SocketDelivery(self._socket, take, max_bytes)
         try:
-            max_bytes = await self._delivery.run()
-        except OSError as exc:
-            raise self._translate(exc) from exc
+            max_bytes = await delivery.run()
         finally:
             self._receiving = False
             self._delivery = None
+        if delivery.broken is not None:
+            try:
+                raise self._translate(delivery.broken) from delivery.broken
+            finally:
+                delivery.broken = None  # whose traceback has the delivery
         await super().deliver(take, max_bytes)
 
     def send_nowait(self, buffers: Sequence[Buffer]) -> int:
