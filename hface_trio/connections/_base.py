@@ -195,7 +195,8 @@ class ConnectionDriver(StreamDriver, Generic[_P]):
             record.status = stream.status
             record.body_octets_received = stream.body_octets_received
             record.body_octets_sent = stream.body_octets_sent
-            if not (stream.rules.ended and stream.input_ended) or stream.rules.broken:
+            answered_early = stream.cause is None and not self.record.client_side  # as a server may (RFC 9113 §8.1)
+            if not (stream.rules.ended and (stream.input_ended or answered_early)) or stream.rules.broken:
                 record.error_code = stream.cause.error_code or 0 if stream.cause is not None else 0
             self.context.observe(observer.stream_closed, record)
 
