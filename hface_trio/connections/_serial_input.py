@@ -55,6 +55,7 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
         "_initial",
         "_last_octet_at",
         "_nursery",
+        "_owes_end",
         "_paused",
         "_read_deadline",
         "_read_scope",
@@ -95,6 +96,8 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
         """Of ``_read_scope``."""
         self._resume = Wakeup()
         self._paused = False
+        self._owes_end = False
+        """The peer has ended its side, and the protocol was not told yet."""
         self._half_closing = False
         self._tasks_ended = False
         self._last_octet_at = 0.0
@@ -228,40 +231,47 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
     async def _read_until_over(self) -> None:
         protocol, transport = self.protocol, self.transport
         while self.terminated is None and self.successor is None:
-            n_octets = 0 if self._input_ended else protocol.receive_capacity()
+            if self._owes_end:
+                for _ in range(self._eof_passes):
+                    await trio.lowlevel.checkpoint()
+                self._owes_end = False
+                protocol.eof_received()
+                self.pump()
+                continue
+            n_octets = 0 if self._input_ended else min(READ_OCTETS, protocol.receive_capacity())
             if n_octets <= 0:
                 await self._pause()
                 continue
             self._departure_deadline = math.inf  # whatever ended is behind what can be read now
             try:
-                await transport.deliver(self._take, min(READ_OCTETS, n_octets))
+                if self._body_arrives():  # mostly a read's worth at a time, with a pause behind it
+                    self._take(await transport.receive_some(n_octets))
+                else:
+                    await transport.deliver(self._take, n_octets)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
                 self._input_ended = True
                 self._broke("the connection broke", exc)
                 protocol.connection_lost()
                 self.pump()
-                continue
-            if self._input_ended:
-                for _ in range(self._eof_passes):
-                    await trio.lowlevel.checkpoint()
-                protocol.eof_received()
-                self.pump()
+
+    def _body_arrives(self) -> bool:
+        stream = self._receiving
+        return stream is not None and not stream.input_ended
 
     def _take(self, data: bytes) -> int:
-        """Take octets, or their end; return how many may come next."""
+        """Take octets, or their end; return how many may be delivered next."""
         protocol = self.protocol
         now = self._last_octet_at = trio.current_time()
         protocol.clock(now)
         if not data:
-            self._input_ended = True
+            self._input_ended = self._owes_end = True
             return 0
         self.octets_received += len(data)
         protocol.bytes_received(data)
         self.pump()
-        if self.terminated is not None or self.successor is not None:
+        if self.terminated is not None or self.successor is not None or self._body_arrives():
             return 0
-        n_octets = protocol.receive_capacity()
-        return min(READ_OCTETS, n_octets)
+        return min(READ_OCTETS, protocol.receive_capacity())
 
     async def _pause(self) -> None:
         self._paused = True

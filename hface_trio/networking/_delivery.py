@@ -1,11 +1,13 @@
 """Input of a socket that is handed on where it is noticed, while the task that wants it sleeps.
 
 The task wakes for the end of its delivery only: when no more is wanted, or something is wrong. Meanwhile the socket's input
-is received by the task of :class:`~hface_trio.networking.SocketWatch`, in the context of the task that sleeps.
+is received by the task of :class:`~hface_trio.networking.SocketWatch`, in the context of the task that sleeps. As anywhere in
+trio, what has come is taken before a deadline is heard of that has passed since.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 
@@ -25,7 +27,7 @@ class SocketDelivery:
         max_bytes: how many it takes first.
     """
 
-    __slots__ = ("_failure", "_max_bytes", "_socket", "_take", "_task", "broken")
+    __slots__ = ("_failure", "_is_last", "_max_bytes", "_receiving", "_socket", "_take", "_task", "broken")
 
     def __init__(self, sock: socket.socket, take: Callable[[bytes], int], max_bytes: int) -> None:
         self._socket = sock
@@ -33,6 +35,8 @@ class SocketDelivery:
         self._max_bytes = max_bytes
         self._task: trio.lowlevel.Task | None = None
         self._failure: BaseException | None = None
+        self._receiving = False
+        self._is_last = False  # the task was cancelled, and takes what has come
         self.broken: OSError | None = None
         """Why the socket gave no more."""
 
@@ -50,6 +54,9 @@ class SocketDelivery:
             return self._max_bytes
 
         def abort(_: object) -> trio.lowlevel.Abort:
+            if self._receiving or _is_readable(fd):
+                self._is_last = True
+                return trio.lowlevel.Abort.FAILED
             self._task = None
             unwatch_input(fd)
             return trio.lowlevel.Abort.SUCCEEDED
@@ -73,18 +80,23 @@ class SocketDelivery:
         try:
             data = self._socket.recv(self._max_bytes)
         except BlockingIOError:
+            if self._is_last:
+                self.stop()
             return
         except OSError as exc:
             self.broken = exc
             self.stop()
             return
+        self._receiving = True
         try:
             self._max_bytes = self._take(data)
         except BaseException as exc:  # noqa: BLE001  # raised in the task that has ordered the delivery
             self._failure = exc  # even if that has been stopped meanwhile
             self.stop()
             return
-        if self._max_bytes <= 0:
+        finally:
+            self._receiving = False
+        if self._max_bytes <= 0 or self._is_last:
             self.stop()
 
     def fail(self, failure: Exception) -> None:
@@ -104,3 +116,9 @@ class SocketDelivery:
         if self._task is not None:
             task, self._task = self._task, None
             trio.lowlevel.reschedule(task)
+
+
+def _is_readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

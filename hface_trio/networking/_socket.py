@@ -124,6 +124,9 @@ class SocketByteStream(ByteStream):
             raise trio.ClosedResourceError("this stream is closed")
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this stream")
+        if max_bytes <= 0:
+            await trio.lowlevel.checkpoint()
+            return
         self._receiving = True
         delivery = self._delivery = SocketDelivery(self._socket, take, max_bytes)
         try:

@@ -24,8 +24,8 @@ __all__ = ["Reader", "SocketWatch", "unwatch_departure", "unwatch_input", "watch
 
 _logger = logging.getLogger("hface_trio.networking")
 
-_BATCH = 64
-"""Sockets that are looked after in one step. The system puts them behind the others then."""
+_DEPARTURES = 64
+"""That are told of in one step at most. Input of all sockets is received in one step: a scheduler pass may be long."""
 
 
 class Reader(Protocol):
@@ -85,7 +85,7 @@ class _Registry:
     def fire(self) -> None:
         # Whoever is called may close other sockets of the batch, and open new ones under their numbers. So a departure is
         # matched with the callback that stood for its socket when the events were taken; for input it does not matter.
-        events = self.epoll.poll(0, _BATCH)
+        events = self.epoll.poll(0, len(self.readers) + _DEPARTURES)
         departed = [(fd, self.departures.get(fd)) for fd, event in events if event != select.EPOLLIN]
         for fd, event in events:
             if event != select.EPOLLRDHUP and (reader := self.readers.get(fd)) is not None:

@@ -185,3 +185,20 @@ async def test_a_request_whose_peer_is_gone_before_its_turn_is_not_started() -> 
         assert (await peer.read_head()).startswith(b"HTTP/1.1 400 ")
         await peer.close()
     assert started == []
+
+
+@pytest.mark.parametrize("passes", range(8))
+async def test_a_departure_is_not_forgotten_when_a_deadline_falls_into_it(passes: int, autojump_clock: Clock) -> None:
+    """A reader's deadline is moved late, so one may come that means nothing, also while the end waits to be told."""
+    outcomes = Outcomes()
+    async with serving(outcomes.sleep) as s:
+        peer = await s.connect()
+        await peer.send(GET)
+        assert await outcomes.next() == "started"
+        (connection,) = s.server._context.connections
+        await peer.close()
+        for _ in range(passes):
+            await trio.lowlevel.checkpoint()
+        connection._driver._read_scope.cancel()
+        with trio.fail_after(1):
+            assert await outcomes.next() == ("cancelled", hface_trio.StreamResetError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import os
 import socket
+import time
 from collections.abc import Callable
 
 import pytest
@@ -317,3 +318,50 @@ async def test_many_sockets_are_served_in_turn(socket_watch):
         for stream, (_, far) in zip(streams, pairs, strict=True):
             stream.abort()
             far.close()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix", "tls13-tcp"])
+async def test_what_has_come_is_taken_before_a_deadline_that_passed_since(kind, authority, watched):
+    """A program that stood still, or a handler that blocks, is no reason to call a peer late."""
+    for _ in range(5):  # the order of tasks in a scheduler pass is random
+        async with open_pair(kind, authority) as (near, far), trio.open_nursery() as nursery:
+            taker, scope = Taker(), trio.CancelScope()
+
+            async def deliver(far: ByteStream, taker: Taker, scope: trio.CancelScope) -> None:
+                with scope:
+                    await far.deliver(taker, 100)
+
+            nursery.start_soon(deliver, far, taker, scope)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            scope.deadline = trio.current_time() + 0.01
+            assert near.send_nowait([b"abc"]) == 3
+            time.sleep(0.02)  # noqa: ASYNC251  # the whole program stands still
+            with trio.fail_after(DEADLINE_SECONDS):
+                await taker.until(lambda taker=taker: taker.data == b"abc")
+        assert scope.cancelled_caught
+
+
+@SOCKETS
+async def test_what_take_raises_is_raised_though_it_cancelled_the_delivery(kind, authority, watched):
+    async with open_pair(kind, authority) as (near, far):
+        outcome = Outcome()
+        with trio.CancelScope() as scope:
+
+            def take(_: bytes) -> int:
+                scope.cancel()
+                raise LookupError("a bug")
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(outcome.run, far.deliver, take, 100)
+                await near.send_all(b"abc")
+        assert type(outcome.exception) is LookupError
+
+
+@SOCKETS
+async def test_nothing_is_taken_where_nothing_is_wanted(kind, authority, watched):
+    async with open_pair(kind, authority) as (near, far):
+        await near.send_all(b"abc")
+        taker = Taker()
+        await far.deliver(taker, 0)
+        assert taker.data == b""
+        assert not taker.ended
