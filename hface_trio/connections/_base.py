@@ -168,6 +168,10 @@ class ConnectionDriver(StreamDriver, Generic[_P]):
         """Cut what refers back to the connection: one that is over is gone at once then, and no garbage to be collected."""
         if not self.record.client_side:
             self.task = None
+        cause: BaseException | None = self.failure
+        while cause is not None:
+            cause.__traceback__ = None  # its frames have the connection, and would tell nothing but where it was read
+            cause = cause.__cause__
 
     # Records of streams
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import socket
+import struct
+import weakref
+
 import pytest
 import trio
 import trio.testing
@@ -202,3 +207,35 @@ async def test_a_departure_is_not_forgotten_when_a_deadline_falls_into_it(passes
         connection._driver._read_scope.cancel()
         with trio.fail_after(1):
             assert await outcomes.next() == ("cancelled", hface_trio.StreamResetError)
+
+
+@pytest.mark.parametrize("sent", [GET, POST_100K[:2000]], ids=["idle", "in a body"])
+async def test_a_connection_that_was_reset_is_gone_without_the_garbage_collector(sent: bytes) -> None:
+    """Over a real socket, whose errors have tracebacks."""
+    outcomes = Outcomes()
+
+    async def handler(stream: HTTPStream) -> None:
+        outcomes.note("started")
+        await stream.read_body()
+        await hello(stream)
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(hface_trio.serve, handler, "http://127.0.0.1:0")
+            client = await trio.open_tcp_stream("127.0.0.1", server.endpoints[0].port)
+            await client.send_all(sent)
+            await outcomes.next()
+            if sent == GET:
+                await client.receive_some()
+            (gone,) = [weakref.ref(connection._driver) for connection in server._context.connections]
+            gc.collect()
+            gc.disable()
+            try:
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.socket.close()
+                while server.statistics().connections:
+                    await trio.sleep(0.001)
+                assert gone() is None
+            finally:
+                gc.enable()
+            await server.shutdown(1)
