@@ -49,6 +49,8 @@ _LOADS: dict[str, tuple[LoadGenerator, Concurrency]] = {
 # The innermost Python function when the system is at work.
 _SYSTEM_CALLS = re.compile(
     r"\b((send_nowait|receive_some) \(hface_trio/networking/_socket\.py"
+    r"|_receive \(hface_trio/networking/_delivery\.py"
+    r"|fire \(hface_trio/networking/_socket_watch\.py"
     r"|\w+ \(hface_trio/networking/_udp_(socket|segments)\.py"
     r"|(get_events|_epoll_wait) \(trio/_core/_io_epoll\.py"
     r"|select \(selectors\.py"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import pytest
-from _profile import shares
+from _profile import _PARTS, shares
+
+from hface_trio.networking import SocketByteStream, UDPSocket, _socket_watch
+from hface_trio.networking._delivery import SocketDelivery
 
 _RUN = "run (trio/_core/_run.py:2500)"
 
@@ -20,6 +26,23 @@ def test_each_stack_counts_for_the_part_of_its_innermost_function() -> None:
         ]
     )
     assert found == {"system": 0.2, "loop": 0.1, "server": 0.2, "protocol": 0.3, "application": 0.2}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        SocketByteStream.send_nowait,
+        SocketByteStream.receive_some,
+        SocketDelivery._receive,
+        _socket_watch._Registry.fire,
+        UDPSocket.send_nowait,
+    ],
+)
+def test_where_the_product_calls_the_system_is_known(function: Callable[..., object]) -> None:
+    path = inspect.getsourcefile(function)
+    assert path is not None
+    file = path[path.rindex("hface_trio") :]
+    assert shares([f"{function.__qualname__} ({file}:1) 1"]) == {**dict.fromkeys(_PARTS, 0.0), "system": 1.0}
 
 
 def test_a_function_of_no_known_file_counts_for_its_caller() -> None:
