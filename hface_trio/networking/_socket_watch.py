@@ -51,34 +51,32 @@ class _Registry:
         self.turn = trio.Lock()
 
     def add_reader(self, fd: int, reader: Reader) -> None:
-        if fd in self.departures:
-            self.epoll.modify(fd, select.EPOLLIN | select.EPOLLRDHUP)
-        else:
-            self.epoll.register(fd, select.EPOLLIN)
+        self._ask(fd, arrivals=True, departure=fd in self.departures)
         self.readers[fd] = reader
 
     def discard_reader(self, fd: int) -> None:
-        if self.readers.pop(fd, None) is None:
-            return
-        if fd in self.departures:
-            self.epoll.modify(fd, select.EPOLLRDHUP)
-        else:
-            self.epoll.unregister(fd)
+        if self.readers.pop(fd, None) is not None:
+            self._ask_less(fd)
 
     def add_departure(self, fd: int, callback: Callable[[], None]) -> None:
-        if fd not in self.departures:
-            # EPOLLHUP and EPOLLERR, which a reset brings, come unasked.
-            if fd in self.readers:
-                self.epoll.modify(fd, select.EPOLLIN | select.EPOLLRDHUP)
-            else:
-                self.epoll.register(fd, select.EPOLLRDHUP)
+        self._ask(fd, arrivals=fd in self.readers, departure=True)
         self.departures[fd] = callback
 
     def discard_departure(self, fd: int) -> None:
-        if self.departures.pop(fd, None) is None:
-            return
-        if fd in self.readers:
-            self.epoll.modify(fd, select.EPOLLIN)
+        if self.departures.pop(fd, None) is not None:
+            self._ask_less(fd)
+
+    def _ask(self, fd: int, *, arrivals: bool, departure: bool) -> None:
+        # EPOLLHUP and EPOLLERR, which a reset brings, come unasked.
+        events = (select.EPOLLIN if arrivals else 0) | (select.EPOLLRDHUP if departure else 0)
+        if fd in self.readers or fd in self.departures:
+            self.epoll.modify(fd, events)
+        else:
+            self.epoll.register(fd, events)
+
+    def _ask_less(self, fd: int) -> None:
+        if fd in self.readers or fd in self.departures:
+            self._ask(fd, arrivals=fd in self.readers, departure=fd in self.departures)
         else:
             self.epoll.unregister(fd)
 
