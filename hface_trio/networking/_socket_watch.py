@@ -13,6 +13,7 @@ A socket must be taken out *before* it is closed: the descriptor may belong to a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 from collections.abc import Callable
@@ -145,11 +146,14 @@ class SocketWatch:
 
 
 def watch_input(fd: int, reader: Reader) -> bool:
-    """Have ``reader`` told whenever there is something to receive; return whether a watch runs that does."""
+    """Have ``reader`` told whenever there is something to receive; return whether a watch runs that does, and has room."""
     registry = _registry.get()
     if registry is None:
         return False
-    registry.add_reader(fd, reader)
+    try:
+        registry.add_reader(fd, reader)
+    except OSError:  # the system watches no more sockets in this way
+        return False
     return True
 
 
@@ -161,10 +165,11 @@ def unwatch_input(fd: int) -> None:
 
 
 def watch_departure(fd: int, callback: Callable[[], None]) -> None:
-    """Have ``callback`` called once when the peer of ``fd`` has gone; does nothing while no watch runs."""
+    """Have ``callback`` called once when the peer of ``fd`` has gone; does nothing while no watch runs, or has room."""
     registry = _registry.get()
     if registry is not None:
-        registry.add_departure(fd, callback)
+        with contextlib.suppress(OSError):
+            registry.add_departure(fd, callback)
 
 
 def unwatch_departure(fd: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import errno
 import os
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -365,3 +367,37 @@ async def test_nothing_is_taken_where_nothing_is_wanted(kind, authority, watched
         await far.deliver(taker, 0)
         assert taker.data == b""
         assert not taker.ended
+
+
+class FullEpoll:
+    """Stands for an epoll object that takes no more sockets, for there is a limit on them."""
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self._epoll = epoll
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._epoll, name)
+
+    def register(self, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@SOCKETS
+async def test_a_stream_for_which_the_watch_has_no_room_waits_for_itself(kind, authority, socket_watch):
+    registry = _socket_watch._registry.get()
+    assert registry is not None
+    async with open_pair(kind, authority) as (near, far), open_pair(kind, authority) as (near_2, far_2):
+        first, second = Taker(wanted=6), Taker(wanted=3)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(far.deliver, first, 100)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            registry.epoll = FullEpoll(registry.epoll)  # type: ignore[assignment]
+            nursery.start_soon(far_2.deliver, second, 100)
+            await near_2.send_all(b"def")
+            await near.send_all(b"abc")
+            await second.until(lambda: second.data == b"def")
+            far_2.watch_departure(lambda: None)
+            far_2.unwatch_departure()
+            await near.send_all(b"ghi")
+        assert first.data == b"abcghi"
+        assert set(registry.readers) == set(registry.departures) == set()
