@@ -18,7 +18,7 @@ from ...limits import Limits, Timeouts
 from ...models import HeadersType
 from .._interfaces import OutputEnd
 from ._body import ChunkedFramer, LengthFramer, UntilCloseFramer
-from ._codec import ClientCodec, ResponseHead
+from ._codec import Codec
 from ._connection import HTTP1Connection
 from ._exchange import (
     RECEIVING_BODY,
@@ -55,10 +55,9 @@ class HTTP1Client(HTTP1Connection):
 
     _after_message = RECEIVING_IDLE
 
-    def __init__(self, codec: ClientCodec, *, limits: Limits) -> None:
+    def __init__(self, codec: Codec, *, limits: Limits) -> None:
         scanner = response_scanner(limits.header_section_octets, limits.header_fields)
         super().__init__(codec, scanner, limits)
-        self._codec = codec
 
     def is_available(self) -> bool:
         return self._exchange is None and not self.has_expired()
@@ -137,11 +136,11 @@ class HTTP1Client(HTTP1Connection):
             framing = 0
         if status == 101 and not (exchange.upgrades and exchange.sending is SENDING_ENDED):
             raise Refusal(400, "101 to a request that did not ask for it")
-        parsed = self._codec.receive_head(head, chunked=framing is Framing.CHUNKED)
+        received = self._codec.receive_fields(head, chunked=framing is Framing.CHUNKED)
+        response = translate_response(status, minor_version, received)
         if status < 200 and not tunnel:
-            self._informational_received(exchange, parsed)
+            self._informational_received(exchange, response.headers)
             return
-        response = translate_response(parsed)
         exchange.http10 = not minor_version
         exchange.keep_alive = exchange.keep_alive and response.keep_alive
         end_stream = bodiless and not tunnel
@@ -166,11 +165,11 @@ class HTTP1Client(HTTP1Connection):
         if end_stream:
             self._message_received()
 
-    def _informational_received(self, exchange: Exchange, parsed: ResponseHead) -> None:
+    def _informational_received(self, exchange: Exchange, headers: HeadersType) -> None:
         exchange.informational_responses += 1
         if exchange.informational_responses > self._limits.informational_responses:
             raise Refusal(400, "too many interim responses")
-        self._events.append(InformationalReceived(exchange.stream_id, translate_response(parsed).headers))
+        self._events.append(InformationalReceived(exchange.stream_id, headers))
 
     def _refuse(self, refusal: Refusal) -> None:
         error_code = self.error_codes.protocol_error

@@ -70,7 +70,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
     """What the octets behind the peer's message are, until the exchange is over."""
 
     def __init__(self, codec: Codec, scanner: HeadScanner, limits: Limits) -> None:
-        self._body_codec = codec
+        self._codec = codec
         self._scanner = scanner
         self._limits = limits
         self._window = bounded(limits.stream_window_octets)
@@ -257,7 +257,7 @@ class HTTP1Connection(HTTPOverTCPProtocol):
                 return Body(source[start:end], ())
             with memoryview(source) as whole, whole[start:end] as run:
                 return Body(bytes(run), ())
-        codec = self._body_codec
+        codec = self._codec
         if framer.substitute is not None:
             body = Body(b"", ())
             if framer.substitute_at > start:

@@ -14,12 +14,11 @@ import h11
 
 from ...models import HeaderType
 from .._interfaces import Buffer
-from ._codec import Body, RequestHead, ResponseHead
+from ._codec import Body
 from ._refusal import Refusal
 
 __all__ = ["H11ClientCodec", "H11ServerCodec"]
 
-_VERSION_DIGIT = len("HTTP/1.")
 _STATUS_DIGIT = len("HTTP/1.1 ")
 _ONE = 0x31
 
@@ -62,8 +61,8 @@ class H11ServerCodec(_H11Codec):
 
     __slots__ = ()
 
-    def receive_head(self, head: bytes, *, chunked: bool) -> RequestHead:
-        """Decode a whole request head."""
+    def receive_fields(self, head: bytes, *, chunked: bool) -> list[HeaderType]:
+        """Decode the fields of a whole request head."""
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=sys.maxsize)
         try:
             connection.receive_data(head)
@@ -73,7 +72,7 @@ class H11ServerCodec(_H11Codec):
         if not isinstance(event, h11.Request):
             raise Refusal(400, "not a request")
         self._connection = connection if chunked else None
-        return RequestHead(event.method, event.target, event.http_version[2] - 0x30, _fields(event))
+        return _fields(event)
 
 
 class H11ClientCodec(_H11Codec):
@@ -81,8 +80,8 @@ class H11ClientCodec(_H11Codec):
 
     __slots__ = ()
 
-    def receive_head(self, head: bytes, *, chunked: bool) -> ResponseHead:
-        """Decode a whole response head."""
+    def receive_fields(self, head: bytes, *, chunked: bool) -> list[HeaderType]:
+        """Decode the fields of a whole response head."""
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=sys.maxsize)
         if head[_STATUS_DIGIT] == _ONE:
             connection.send(_REQUEST)
@@ -94,7 +93,7 @@ class H11ClientCodec(_H11Codec):
         if not isinstance(event, h11.Response | h11.InformationalResponse):
             raise Refusal(400, "not a response")
         self._connection = connection if chunked else None
-        return ResponseHead(event.status_code, head[_VERSION_DIGIT] - 0x30, _fields(event))
+        return _fields(event)
 
 
 def _fields(event: h11.Request | h11.InformationalResponse | h11.Response | h11.EndOfMessage) -> list[HeaderType]:

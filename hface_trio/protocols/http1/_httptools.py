@@ -17,16 +17,14 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from ...models import HeaderType
 from .._interfaces import Buffer
-from ._codec import Body, RequestHead, ResponseHead
+from ._codec import Body
 from ._refusal import Refusal
 
-__all__ = ["HttpToolsClientCodec", "HttpToolsServerCodec"]
+__all__ = ["HttpToolsCodec"]
 
 _START_LINE = b"POST / HTTP/1.1"
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
-_VERSION_DIGIT = len("HTTP/1.")
 _TRAILING_WHITESPACE = re.compile(rb"(?<![\t ])[\t ]++\r")  # which is no part of a value (RFC 9112 §5.1)
-_STATUS = slice(_VERSION_DIGIT + 2, _VERSION_DIGIT + 5)
 
 
 class _Fields:
@@ -61,26 +59,28 @@ class _Chunks(_Fields):
         self.complete = True
 
 
-def _read_fields(head: bytes, start_line_octets: int) -> list[HeaderType]:
-    sink = _Fields()
-    fields = head[start_line_octets:]
-    if b"\t" in fields:  # llhttp would take one behind a transfer coding for a part of its name
-        fields = _TRAILING_WHITESPACE.sub(b"\r", fields)
-    try:
-        HttpRequestParser(sink).feed_data(_START_LINE + fields)
-    except HttpParserUpgrade:
-        pass  # whether there is one is not its business
-    except HttpParserError as error:
-        _refuse(error)
-    return sink.fields
+class HttpToolsCodec:
+    """httptools, on the side of the server as on that of the client."""
 
-
-class _HttpToolsCodec:
     __slots__ = ("_chunks", "_parser")
 
     def __init__(self) -> None:
         self._parser: HttpRequestParser | None = None
         self._chunks: _Chunks | None = None
+
+    def receive_fields(self, head: bytes, *, chunked: bool) -> list[HeaderType]:
+        """Decode the fields of a whole head."""
+        sink = _Fields()
+        fields = head[head.index(b"\r") :]
+        if b"\t" in fields:  # llhttp would take one behind a transfer coding for a part of its name
+            fields = _TRAILING_WHITESPACE.sub(b"\r", fields)
+        try:
+            HttpRequestParser(sink).feed_data(_START_LINE + fields)
+        except HttpParserUpgrade:
+            pass  # whether there is one is not its business
+        except HttpParserError as error:
+            _refuse(error)
+        return sink.fields
 
     def receive_chunked(self, octets: Buffer) -> Body:
         """Decode octets of a chunked body."""
@@ -100,29 +100,6 @@ class _HttpToolsCodec:
             return Body(b"".join(pieces), chunks.fields)
         chunks.pieces = []
         return Body(pieces[0] if len(pieces) == 1 else b"".join(pieces), ())
-
-
-class HttpToolsServerCodec(_HttpToolsCodec):
-    """httptools on the side of the server."""
-
-    __slots__ = ()
-
-    def receive_head(self, head: bytes, *, chunked: bool) -> RequestHead:
-        """Decode a whole request head."""
-        end = head.index(b"\r")
-        method, target, _ = head[:end].split(b" ")
-        return RequestHead(method, target, head[end - 1] - 0x30, _read_fields(head, end))
-
-
-class HttpToolsClientCodec(_HttpToolsCodec):
-    """httptools on the side of the client."""
-
-    __slots__ = ()
-
-    def receive_head(self, head: bytes, *, chunked: bool) -> ResponseHead:
-        """Decode a whole response head."""
-        fields = _read_fields(head, head.index(b"\r"))
-        return ResponseHead(int(head[_STATUS]), head[_VERSION_DIGIT] - 0x30, fields)
 
 
 def _refuse(error: HttpParserError) -> NoReturn:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from ...models import HeaderType
 from .._targets import is_authority, is_host_with_port
-from ._codec import ResponseHead
 from ._grammar import CONNECTION_FIELDS, list_members
 from ._refusal import Refusal
 
@@ -51,35 +50,48 @@ class RequestFields:
     __slots__ = ("authority", "expects_continue", "keep_alive", "number", "passed_on", "upgrades")
 
     def __init__(self, received: Sequence[HeaderType], minor_version: int) -> None:
-        special = _Special()
+        special: _Special | None = None
+        hosts: list[bytes] = []
         passed_on: list[HeaderType] = []
         for field in received:
             name = field[0]
             if name not in _SPECIAL_FIELDS:
                 passed_on.append(field)
             elif name == b"host":
-                special.hosts.append(field[1])
+                hosts.append(field[1])
             else:
+                if special is None:
+                    special = _Special()
                 special.take(field, passed_on)
-        options, modern = special.options, minor_version > 0
+        modern = minor_version > 0
         self.number = len(received)
         """How many fields came."""
-        self.authority: bytes = _host(special.hosts, minor_version)
+        self.authority: bytes = _host(hosts, minor_version)
         """Value of Host; empty when an old client sent none."""
-        self.keep_alive: bool = b"close" not in options if modern else _keeps_old(options, bool(special.hosts))
+        self.keep_alive: bool = modern
         """Whether the client keeps the connection."""
-        self.expects_continue: bool = modern and b"100-continue" in special.expectations
+        self.expects_continue: bool = False
         """Whether the client waits for 100 before it sends a body."""
-        self.upgrades: bool = modern and bool(special.upgrades) and b"upgrade" in options
+        self.upgrades: bool = False
         """Whether the client offers to switch protocols."""
+        if special is not None:
+            passed_on = self._heed(special, passed_on, modern, bool(hosts))
+        self.passed_on: list[HeaderType] = passed_on
+        """The fields that go with the request; not to be changed."""
+
+    def _heed(self, special: _Special, passed_on: list[HeaderType], modern: bool, has_host: bool) -> list[HeaderType]:
+        """Do what the special fields say; return what is passed on."""
+        options = special.options
+        self.keep_alive = b"close" not in options if modern else _keeps_old(options, has_host)
+        self.expects_continue = modern and b"100-continue" in special.expectations
+        self.upgrades = modern and bool(special.upgrades) and b"upgrade" in options
         if options and (nominated := special.nominated()):
             passed_on = [field for field in passed_on if field[0] not in nominated]
         if self.upgrades:
             passed_on += special.upgrades
             if b"http2-settings" in options:  # it counts only where it is nominated (RFC 7540 §3.2.1)
                 passed_on += special.http2_settings
-        self.passed_on: list[HeaderType] = passed_on
-        """The fields that go with the request; not to be changed."""
+        return passed_on
 
 
 class Response(NamedTuple):
@@ -92,10 +104,9 @@ class Response(NamedTuple):
 class _Special:
     """What the fields say that are not just passed on."""
 
-    __slots__ = ("expectations", "hosts", "http2_settings", "options", "upgrades")
+    __slots__ = ("expectations", "http2_settings", "options", "upgrades")
 
     def __init__(self) -> None:
-        self.hosts: list[bytes] = []
         self.options: list[bytes] = []
         self.expectations: list[bytes] = []
         self.upgrades: list[HeaderType] = []
@@ -176,9 +187,8 @@ def _host(hosts: list[bytes], minor_version: int) -> bytes:
     return hosts[0]
 
 
-def translate_response(head: ResponseHead) -> Response:
+def translate_response(status: int, minor_version: int, received: Sequence[HeaderType]) -> Response:
     """Translate a response head. ``upgrade`` stays in a 101 and a 426, where it says something."""
-    status, minor_version, received = head
     special = _Special()
     others: list[HeaderType] = []
     for field in received:

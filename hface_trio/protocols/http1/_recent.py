@@ -61,14 +61,18 @@ class RecentFields:
             fields = self._own_fields
         return end, match[1], match[2], fields
 
-    def remember(self, head: bytes, received: Sequence[HeaderType], fields: RequestFields) -> None:
-        """Take note of what the fields said that were ``received`` in a head that no body follows."""
-        match = _METHOD_AND_TARGET.match(head)
-        if match is None or len(head) - match.end() > _ENTRY_OCTETS:
-            return
-        key = head[match.end() :]
+    def remember(self, key: bytes, received: Sequence[HeaderType], fields: RequestFields) -> None:
+        """Take note of what the fields said that were ``received`` in a head of HTTP/1.1 that no body follows.
+
+        Args:
+            key: what is behind the request target.
+            received: its fields, as they came.
+            fields: what they say.
+        """
         if (latest := hash(key)) != self._latest:
             self._latest = latest
+            return
+        if len(key) > _ENTRY_OCTETS:
             return
         if any(name in _PERSONAL_FIELDS for name, _ in received):
             self._own_key, self._own_fields = key, fields

@@ -10,7 +10,7 @@ import re
 from ...events import HeadersReceived
 from ...limits import Limits
 from ._body import BodyFramer, ChunkedFramer, LengthFramer
-from ._codec import ServerCodec
+from ._codec import Codec
 from ._exchange import Exchange
 from ._framing import Framing, message_framing
 from ._front import trailer_scanner
@@ -24,7 +24,7 @@ _CLOSES = re.compile(rb"\nconnection:[^\r]*close", re.IGNORECASE)
 
 
 def open_exchange(
-    head: bytes, stream_id: int, codec: ServerCodec, limits: Limits, recent: RecentFields, *, secure: bool
+    head: bytes, stream_id: int, codec: Codec, limits: Limits, recent: RecentFields, *, secure: bool
 ) -> tuple[Exchange, BodyFramer | None, HeadersReceived]:
     """Take a request head.
 
@@ -34,10 +34,12 @@ def open_exchange(
     Raises:
         Refusal: the request cannot be taken.
     """
-    framing = message_framing(head, _minor_version(head))
+    method, target, version = head[: head.index(b"\r")].split(b" ")
+    minor_version = version[-1] - 0x30
+    framing = message_framing(head, minor_version)
     if not isinstance(framing, Framing) and framing > limits.request_body_octets:
         raise Refusal(413, f"body of more than {limits.request_body_octets} octets")
-    method, target, minor_version, received = codec.receive_head(head, chunked=framing is Framing.CHUNKED)
+    received = codec.receive_fields(head, chunked=framing is Framing.CHUNKED)
     fields = RequestFields(received, minor_version)
     headers = request_section(method, target, fields, secure=secure)
     framer: BodyFramer | None = None
@@ -46,8 +48,8 @@ def open_exchange(
         framer = ChunkedFramer(trailers, limits.request_body_octets, limits.chunk_overhead_octets)
     elif framing is not Framing.UNDECLARED and framing:
         framer = LengthFramer(framing)
-    elif framing is Framing.UNDECLARED:
-        recent.remember(head, received, fields)
+    elif framing is Framing.UNDECLARED and minor_version == 1:
+        recent.remember(head[len(method) + 1 + len(target) :], received, fields)
     connect = method == b"CONNECT"
     if connect and framer is not None:
         raise Refusal(400, "CONNECT with content")
@@ -67,11 +69,7 @@ def ends_with_its_head(head: bytes) -> bool:
     Raises:
         Refusal: its framing is doubtful.
     """
-    minor_version = _minor_version(head)
+    minor_version = head[head.index(b"\r") - 1] - 0x30
     framing = message_framing(head, minor_version)
     has_body = framing is Framing.CHUNKED or (framing is not Framing.UNDECLARED and framing)
     return bool(minor_version and not has_body and not _CLOSES.search(head) and not head.startswith(b"CONNECT "))
-
-
-def _minor_version(head: bytes) -> int:
-    return head[head.index(b"\r") - 1] - 0x30

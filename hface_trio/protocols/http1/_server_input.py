@@ -16,7 +16,7 @@ from ...events import HeadersReceived, StreamResetReceived, StreamResetSent
 from ...limits import Limits, Timeouts
 from .._interfaces import OutputEnd
 from ._answers import error_answer
-from ._codec import ServerCodec
+from ._codec import Codec
 from ._connection import HTTP1Connection
 from ._deadlines import Deadlines
 from ._exchange import (
@@ -54,11 +54,10 @@ class HTTP1ServerInput(HTTP1Connection):
 
     _after_message = RECEIVING_BLOCKED
 
-    def __init__(self, codec: ServerCodec, *, secure: bool, limits: Limits, timeouts: Timeouts) -> None:
+    def __init__(self, codec: Codec, *, secure: bool, limits: Limits, timeouts: Timeouts) -> None:
         # up to twice the limit a head is read on, so that its answer is clear and the connection may live
         scanner = request_scanner(2 * limits.header_section_octets, 2 * limits.header_fields)
         super().__init__(codec, scanner, limits)
-        self._codec = codec
         self._secure = secure
         self._deadlines = Deadlines(timeouts)
         self._empty_lines_left = _LEADING_EMPTY_LINES
@@ -123,12 +122,12 @@ class HTTP1ServerInput(HTTP1Connection):
             self._tunnel_ended_by_peer(exchange)
 
     def bytes_received(self, data: bytes) -> None:
-        # one read is mostly one request, the fields of which were met before
-        if self._receiving is not RECEIVING_IDLE or self._buffer or self._input_ended:
+        # one read is mostly one request
+        if self._receiving is not RECEIVING_IDLE or self._buffer or self._input_ended or not data:
             super().bytes_received(data)
             return
         try:
-            end = self._receive_recent(data, 0)
+            end = self._receive_recent(data, 0) or self._receive_unknown(data, 0)
         except Refusal as refusal:
             self._refuse(refusal)
             return
@@ -136,14 +135,17 @@ class HTTP1ServerInput(HTTP1Connection):
             self._advance(data, end)
 
     def _receive_head(self, source: bytes | bytearray, start: int) -> int:
-        if self._receiving is RECEIVING_IDLE and source[start] == 0x0D and self._empty_lines_left:
-            return self._skip_empty_line(source, start)
         if (
             isinstance(source, bytes)
             and self._receiving is RECEIVING_IDLE
             and (end := self._receive_recent(source, start))
         ):
             return end
+        return self._receive_unknown(source, start)
+
+    def _receive_unknown(self, source: bytes | bytearray, start: int) -> int:
+        if self._receiving is RECEIVING_IDLE and source[start] == 0x0D and self._empty_lines_left:
+            return self._skip_empty_line(source, start)
         end = self._scanner.scan(source, start)
         if end < 0:
             if self._receiving is RECEIVING_IDLE:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...limits import Limits, Timeouts
 from ._client import HTTP1Client
-from ._httptools import HttpToolsClientCodec, HttpToolsServerCodec
+from ._httptools import HttpToolsCodec
 from ._server import HTTP1Server
 
 __all__ = ["HttpToolsClientProtocol", "HttpToolsServerProtocol"]
@@ -25,7 +25,7 @@ class HttpToolsServerProtocol(HTTP1Server):
     """
 
     def __init__(self, *, secure: bool, limits: Limits = Limits(), timeouts: Timeouts = Timeouts()) -> None:  # noqa: B008
-        super().__init__(HttpToolsServerCodec(), secure=secure, limits=limits, timeouts=timeouts)
+        super().__init__(HttpToolsCodec(), secure=secure, limits=limits, timeouts=timeouts)
 
 
 class HttpToolsClientProtocol(HTTP1Client):
@@ -46,4 +46,4 @@ class HttpToolsClientProtocol(HTTP1Client):
         limits: Limits = Limits(),  # noqa: B008
         timeouts: Timeouts = Timeouts(),  # noqa: B008
     ) -> None:
-        super().__init__(HttpToolsClientCodec(), limits=limits)
+        super().__init__(HttpToolsCodec(), limits=limits)

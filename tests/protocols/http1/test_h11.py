@@ -19,7 +19,7 @@ def engine() -> str:
 
 def test_what_h11_alone_knows_better_is_refused() -> None:
     with pytest.raises(Refusal) as caught:
-        H11ServerCodec().receive_head(b"GET / HTTP/1.1\r\n\r\n", chunked=False)
+        H11ServerCodec().receive_fields(b"GET / HTTP/1.1\r\n\r\n", chunked=False)
     assert (caught.value.status, caught.value.message) == (400, "not exactly one Host")
 
 
@@ -32,14 +32,14 @@ def test_h11_itself_takes_a_final_response_before_a_request_and_an_interim_one_b
     with pytest.raises(h11.RemoteProtocolError):
         connection.next_event()
     for status in (100, 101, 103):
-        assert H11ClientCodec().receive_head(b"HTTP/1.1 %d x\r\n\r\n" % status, chunked=False).status == status
+        assert H11ClientCodec().receive_fields(b"HTTP/1.1 %d x\r\n\r\n" % status, chunked=False) == []
 
 
 def test_no_connection_object_is_kept_where_no_body_is_decoded() -> None:
     codec = H11ServerCodec()
-    codec.receive_head(post(b"Content-Length: 5"), chunked=False)
+    codec.receive_fields(post(b"Content-Length: 5"), chunked=False)
     assert codec._connection is None
-    codec.receive_head(post(b"Transfer-Encoding: chunked"), chunked=True)
+    codec.receive_fields(post(b"Transfer-Encoding: chunked"), chunked=True)
     assert codec._connection is not None
     codec.receive_chunked(b"0\r\n\r\n")
     assert codec._connection is None
