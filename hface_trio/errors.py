@@ -7,7 +7,8 @@
     ├── ProtocolError                HTTP was broken …
     │   ├── LocalProtocolError       … by the caller: nothing was sent
     │   │   ├── SectionTooLargeError … by a field section that the peer does not take
-    │   │   └── SendCapacityError    … by submitting more than the stream may hold
+    │   │   ├── SendCapacityError    … by submitting more than the stream may hold
+    │   │   └── NoTunnelError        … by answering CONNECT like another request
     │   └── RemoteProtocolError      … by the peer
     ├── StreamError                  one exchange is over, its connection may live on
     │   ├── StreamResetError         the stream was reset, by either side
@@ -33,6 +34,7 @@ __all__ = [
     "HTTPConnectionError",
     "HfaceError",
     "LocalProtocolError",
+    "NoTunnelError",
     "ProtocolError",
     "RemoteProtocolError",
     "RequestNotProcessedError",
@@ -81,6 +83,14 @@ class SectionTooLargeError(LocalProtocolError):
 
 class SendCapacityError(LocalProtocolError):
     """More was submitted than ``send_capacity`` allows. Nothing was taken."""
+
+
+class NoTunnelError(LocalProtocolError):
+    """A CONNECT request was answered with a 2xx response that has content, where only a tunnel can follow. Nothing was sent.
+
+    One that leaves the handler becomes a 501: servers that make no tunnels need not look at the method. Source: RFC 9110
+    §9.3.6.
+    """
 
 
 class RemoteProtocolError(ProtocolError):

@@ -14,17 +14,18 @@ from types import TracebackType
 
 import trio
 
-from ..errors import BodyTooLargeError, HfaceError, LocalProtocolError, StreamResetError
+from ..errors import HfaceError, LocalProtocolError, StreamResetError
 from ..events import HeadersReceived, StreamEvent
 from ..models import HeadersType
 from ..protocols import HTTPProtocol
 from ..protocols.http2 import H2ServerProtocol
 from ._context import ConnectionContext, logger
 from ._date import http_date
+from ._handler_failures import log_handler_failure, status_for
 from ._multiplexed import MultiplexedDriver
 from ._observer import ConnectionRecord
 from ._rules import has_field
-from ._serial_server import StreamHandler, log_handler_failure
+from ._serial_server import StreamHandler
 from ._stream import HTTPStream
 from ._wire import Wire
 from ._writer import CLOGGED_OCTETS
@@ -153,7 +154,9 @@ class MultiplexedServerDriver(MultiplexedDriver):
         """Settle what a handler left behind."""
         rules, cause = stream.rules, stream.cause
         finished = rules.ended and not rules.broken
+        status = 500
         if failure is not None:
+            status = status_for(failure)
             log_handler_failure(stream, failure)
         elif not finished and cause is None and not cancelled:
             logger.error("handler of %r returned without finishing its response", stream)
@@ -162,7 +165,7 @@ class MultiplexedServerDriver(MultiplexedDriver):
             stream.fail(StreamResetError("the handler ended without finishing", stream_id=stream.stream_id))
             if cancelled:
                 self.protocol.submit_stream_reset(stream.stream_id, self.codes.cancelled)
-            elif rules.head_sent or not self._answer(stream, 413 if isinstance(failure, BodyTooLargeError) else 500):
+            elif rules.head_sent or not self._answer(stream, status):
                 self.protocol.submit_stream_reset(stream.stream_id, self.codes.internal_error)
         elif finished and queue is not None and not queue.empty and not queue.closed:
             queue.on_empty = lambda: self._finish(stream)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, NoTunnelError
 from ..models import HeadersType
 
 __all__ = [
@@ -145,7 +145,8 @@ class SendingRules:
         bodiless = self._head_request or status in {204, 304}
         if status == 101 or (connect and status < 300):
             if length is not None:
-                raise LocalProtocolError("a response that opens a tunnel has no content-length")
+                refusal = NoTunnelError if connect else LocalProtocolError
+                raise refusal("a response that opens a tunnel has no content-length; send its head alone")
             self.tunnel = True
             bodiless = False
         elif length is not None:

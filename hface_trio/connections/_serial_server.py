@@ -12,46 +12,29 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import trio
 
-from ..errors import BodyTooLargeError, HfaceError, RemoteProtocolError, SectionTooLargeError, StreamResetError
+from ..errors import HfaceError, RemoteProtocolError, StreamResetError
 from ..events import HeadersReceived, StreamEvent
 from ..models import HeadersType
 from ..networking import ByteStream
 from ..protocols import HTTPOverTCPProtocol, HTTPOverTCPUpgrade
 from ..protocols.http1 import HTTP1Server
 from ._context import ConnectionContext, logger
+from ._handler_failures import log_handler_failure, status_for
 from ._observer import ConnectionRecord
 from ._serial import SerialDriver
 from ._stream import HTTPStream
 
-__all__ = ["SerialServerDriver", "StreamHandler", "log_handler_failure"]
+__all__ = ["SerialServerDriver", "StreamHandler"]
 
 StreamHandler: TypeAlias = Callable[[HTTPStream], Awaitable[object]]
 """What serves a stream: an asynchronous function of one argument."""
 
 _ONE_MORE_SECONDS = 1.0
 """How long a connection that drains waits for the request that its client may be sending."""
-
-
-def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
-    """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
-    if stream.cause is not None and _tells_of_departure(exc):
-        logger.debug("handler of %r ended with its stream: %s", stream, exc)
-    elif isinstance(exc, (SectionTooLargeError, BodyTooLargeError)):  # the peer's doing: no traceback for each request
-        logger.warning("handler of %r: %s", stream, exc)
-    else:
-        logger.error("handler of %r failed", stream, exc_info=exc)
-
-
-def _tells_of_departure(exc: BaseException) -> bool:
-    """Whether an exception, or all of a group, is what calls raise when the peer has left."""
-    if isinstance(exc, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", exc)
-        return all(map(_tells_of_departure, group.exceptions))
-    return isinstance(exc, (HfaceError, trio.BrokenResourceError))
 
 
 class SerialServerDriver(SerialDriver):
@@ -174,8 +157,9 @@ class SerialServerDriver(SerialDriver):
         finally:
             if timeout != math.inf:
                 self._scope.deadline = math.inf
-        code = 413 if isinstance(failure, BodyTooLargeError) else 500
+        code = 500
         if failure is not None:
+            code = status_for(failure)
             log_handler_failure(stream, failure)
         elif not stream.rules.ended or stream.sending:
             if self._scope.cancel_called:

@@ -133,6 +133,8 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
     async def read_body(self, max_size: int = DEFAULT_BODY_OCTETS) -> bytes:
         """Read the whole body.
 
+        A CONNECT request has none before its tunnel is open (RFC 9110 §9.3.6).
+
         Args:
             max_size: octets; the bound of what is held in memory.
 
@@ -140,6 +142,9 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
             BodyTooLargeError: the body is longer. A handler that lets it pass answers 413.
             HfaceError: as for :meth:`receive`.
         """
+        if self.method == b"CONNECT" and not (self.client_side or self.tunnel):
+            await trio.lowlevel.checkpoint()
+            return b""
         chunks: list[bytes] = []
         n_octets = 0
         queue = self._queue()
@@ -170,6 +175,7 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
             end_stream: the response has no body.
 
         Raises:
+            NoTunnelError: a 2xx answer to CONNECT declares content. A handler that lets it pass answers 501.
             LocalProtocolError: HTTP does not allow it; nothing was sent.
             StreamResetError: the peer is gone.
 
@@ -251,7 +257,10 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
             headers: fields with lower-case names, without ``:status``.
             body: the whole body. The answer to a HEAD request keeps its length and drops it.
 
-        Raises, Cancellation: as for :meth:`send_data`.
+        Raises:
+            NoTunnelError: it is a 2xx answer to CONNECT. A handler that lets it pass answers 501.
+
+        Raises further, Cancellation: as for :meth:`send_data`.
         """
         self._check_server("send_response")
         await self._begin_sending()

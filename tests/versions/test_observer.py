@@ -7,7 +7,7 @@ import logging
 import pytest
 import trio
 
-from hface_trio import BodyTooLargeError, HTTPStream
+from hface_trio import BodyTooLargeError, HTTPStream, NoTunnelError
 from hface_trio.connections import Observer, StreamRecord
 
 from .served import Version
@@ -31,11 +31,17 @@ async def refuse(_: HTTPStream) -> None:
     raise BodyTooLargeError("too much")
 
 
+async def make_no_tunnel(_: HTTPStream) -> None:
+    raise NoTunnelError("not here")
+
+
 async def return_early(_: HTTPStream) -> None:
     return
 
 
-@pytest.mark.parametrize(("handler", "status"), [(fail, 500), (refuse, 413), (return_early, 500)])
+@pytest.mark.parametrize(
+    ("handler", "status"), [(fail, 500), (refuse, 413), (make_no_tunnel, 501), (return_early, 500)]
+)
 async def test_it_hears_the_status_that_was_sent_for_them(
     version: Version, handler, status: int, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -48,7 +54,7 @@ async def test_it_hears_the_status_that_was_sent_for_them(
     assert observer.statuses == [status]
     (record,) = caplog.records
     assert (record.levelno, record.exc_info is None) == (
-        (logging.WARNING, True) if status == 413 else (logging.ERROR, handler is return_early)
+        (logging.WARNING, True) if status != 500 else (logging.ERROR, handler is return_early)
     )
 
 
