@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from _client_programs import SUBJECTS
 from _figures import Measurement
-from _programs import PROGRAMS
 from matplotlib.figure import Figure as Canvas
 
 __all__ = ["draw_charts"]
@@ -46,6 +46,7 @@ def draw_charts(measurements: Mapping[str, Measurement], directory: Path) -> lis
         (f"HTTP/{each}, on the same connection", measurements.get(f"crosstalk-{each}"), "40mb_same_ms", 1)
         for each in ("2", "3")
     ]
+    clients = [(f"HTTP/{each}", measurements.get(f"clients-{each}"), "processor_us", 0) for each in _VERSIONS]
     memory = [("", measurements.get("idle"), "kib_per_connection", 1)]
     return [
         *_draw(
@@ -63,6 +64,11 @@ def draw_charts(measurements: Mapping[str, Measurement], directory: Path) -> lis
             "Time of a GET beside an unread upload of 40 MB, ms",
             directory / "performance-crosstalk.svg",
             shared=True,
+        ),
+        *_draw(
+            clients,
+            "Processor time of the client for a small request, µs",
+            directory / "performance-clients.svg",
         ),
         *_draw(memory, "Memory of an idle HTTP/1.1 connection, KiB", directory / "performance-idle.svg"),
     ]
@@ -102,8 +108,8 @@ def _highest(rows: Sequence[tuple[str, float]]) -> float:
 
 
 def _draw_panel(axis: Any, name: str, rows: Sequence[tuple[str, float]], digits: int, highest: float) -> None:
-    labels = [PROGRAMS[server].label for server, _ in rows]
-    colours = [_COLOURS[PROGRAMS[server].role] for server, _ in rows]
+    labels = [SUBJECTS[server].label for server, _ in rows]
+    colours = [_COLOURS[SUBJECTS[server].role] for server, _ in rows]
     drawn = axis.barh(labels, [min(value, highest) for _, value in rows], color=colours, height=0.72)
     texts = [f"{value:,.{digits}f}" if math.isfinite(value) else "∞" for _, value in rows]
     axis.bar_label(drawn, labels=texts, padding=4)

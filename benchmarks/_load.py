@@ -29,6 +29,7 @@ __all__ = [
     "load_with_h2load",
     "load_with_http3",
     "load_with_wrk",
+    "percentiles",
     "run_all_pinned",
     "run_http3",
     "run_pinned",
@@ -143,7 +144,7 @@ def load_with_h2load(
         succeeded += int(done[1])
         failures += sum(map(int, done.groups()[1:]))
         longest = max(longest, _seconds(took[1], took[2]))
-    return Load(succeeded, failures, longest, _percentiles([each * 1e-6 for each in microseconds]))
+    return Load(succeeded, failures, longest, percentiles([each * 1e-6 for each in microseconds]))
 
 
 def _different_urls(server: ServerProcess, count: int) -> Iterator[str]:
@@ -168,7 +169,7 @@ def load_with_http3(
         ),
         core,
     )
-    latencies = _percentiles(report["latencies"])
+    latencies = percentiles(report["latencies"])
     return Load(report["requests"], report["failures"], report["seconds"], latencies)
 
 
@@ -225,7 +226,8 @@ def _seconds(number: str, unit: str) -> float:
     return float(number) * _UNITS[unit]
 
 
-def _percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:
+def percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:
+    """Return the 50th, 90th and 99th."""
     if len(seconds) < 2:
         value = seconds[0] if seconds else 0.0
         return value, value, value

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from typing import Protocol
 
 import trio
 from _application import BODY
-from _programs import PROGRAMS, Certificate
+from _client_programs import SUBJECTS
+from _programs import PROGRAMS, Certificate, Program
 from _servers import ServerProcess
 from _wire import Target, speaks
 
 __all__ = ["Setting"]
 
 _FAILURES = (RuntimeError, OSError, trio.BrokenResourceError)
+
+
+class Subject(Protocol):
+    """What is measured: a server, or a client."""
+
+    @property
+    def name(self) -> str:
+        """Key of its row."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Its name for a reader."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,34 +59,36 @@ class Setting:
     http_versions: Sequence[str]
     failures: list[str] = dataclasses.field(default_factory=list[str])
 
-    def fail(self, server: ServerProcess, http_version: str, failure: Exception) -> None:
-        """Say that something could not be measured; remember it of this package's servers: others may fail as they like."""
-        text = f"{server.label}, HTTP/{http_version}: {failure}"
-        if PROGRAMS[server.name].role == "ours":
+    def fail(self, subject: Subject, http_version: str, failure: Exception) -> None:
+        """Say that something could not be measured; remember it of this package: others may fail as they like."""
+        text = f"{subject.label}, HTTP/{http_version}: {failure}"
+        if SUBJECTS[subject.name].role == "ours":
             self.failures.append(text)
         print(f"  FAILED: {text}", flush=True)
 
     @contextlib.contextmanager
-    def watching(self, server: ServerProcess, http_version: str) -> Generator[None]:
-        """Let what fails within the block fail for this server alone."""
+    def watching(self, subject: Subject, http_version: str) -> Generator[None]:
+        """Let what fails within the block fail for this server or client alone."""
         try:
             yield
         except _FAILURES as exc:
-            self.fail(server, http_version, exc)
+            self.fail(subject, http_version, exc)
         except ExceptionGroup as group:  # of the tasks of a connection
             failures, others = group.split(_FAILURES)
             if failures is None or others is not None:
                 raise
-            self.fail(server, http_version, failures)
+            self.fail(subject, http_version, failures)
 
     @property
     def few_rounds(self) -> int:
         """Rounds of what takes long, or varies little."""
         return 1 if self.quick else max(2, round(self.rounds * 0.6))
 
-    def choose(self, names: Sequence[str], *, essential: Sequence[str] = ()) -> list[str]:
-        """Return those servers that are installed; in a quick run the essential ones only, if any are."""
-        installed = [name for name in names if PROGRAMS[name].is_installed()]
+    def choose(
+        self, names: Sequence[str], *, essential: Sequence[str] = (), programs: Mapping[str, Program] = PROGRAMS
+    ) -> list[str]:
+        """Return those programs that are installed; in a quick run the essential ones only, if any are."""
+        installed = [name for name in names if programs[name].is_installed()]
         return [name for name in installed if not (self.quick and essential) or name in essential]
 
     def target(self, server: ServerProcess, http_version: str) -> Target:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from _client_programs import SUBJECTS
 from _figures import TIMES, Measurement
-from _programs import PROGRAMS
 from _table import rows_of
 
 __all__ = ["describe_run", "read_measurements", "rst_table", "write_tables"]
@@ -57,8 +57,8 @@ def describe_run(run: dict[str, Any]) -> str:
 def _gates_table(gates: Sequence[dict[str, Any]]) -> str:
     rows = [["figure", "measured", *(["of"] if gates and "taken" in gates[0] else []), "limit"]]
     for gate in gates:
-        label = PROGRAMS[gate["server"]].label
-        relation = f" {TIMES} {PROGRAMS[gate['floor']].label}" if gate["floor"] else ""
+        label = SUBJECTS[gate["server"]].label
+        relation = f" {TIMES} {SUBJECTS[gate['floor']].label}" if gate["floor"] else ""
         value = "not measured" if gate["value"] is None else f"{gate['value']:.2f}{relation}"
         mark = "" if gate["kept"] else " (above)"
         taken = [gate["taken"]] if "taken" in gate else []

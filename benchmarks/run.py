@@ -1,4 +1,4 @@
-"""Measure this package's server beside its peers and beside bare loops, in one run.
+"""Measure this package's server and client beside their peers and beside bare loops, in one run.
 
 Servers and loads run on a core each. Every round measures every server once, in turns, so that what slows the machine down
 for a while slows all of them. What is printed are the medians, and ratios taken round by round. The exit code is 1 when a
@@ -32,13 +32,14 @@ from typing import Any
 
 from _attacks import measure_attacks
 from _cancel import measure_cancel
+from _client_programs import SUBJECTS
+from _clients import measure_clients
 from _crosstalk import measure_crosstalk
 from _drain import measure_drain
 from _figures import Measurement
 from _gates import Verdict, judge, load_gates
 from _idle import measure_idle
 from _profile import measure_profile
-from _programs import PROGRAMS
 from _requests import measure_requests
 from _servers import choose_cores, end_in_order
 from _setting import Setting
@@ -57,6 +58,7 @@ _ROUNDS, _QUICK_ROUNDS = 7, 2
 _SECONDS, _QUICK_SECONDS = 1.0, 0.5
 _MEASUREMENTS: dict[str, Callable[[Setting], Iterator[Measurement]]] = {
     "requests": measure_requests,
+    "clients": measure_clients,
     "profile": measure_profile,
     "transfers": measure_transfers,
     "idle": measure_idle,
@@ -79,6 +81,8 @@ _PACKAGES = (
     "hypercorn",
     "uvicorn",
     "qh3",
+    "httpx",
+    "niquests",
 )
 
 
@@ -231,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     others = os.getloadavg()[0]
     commit = tree_commit()
     measurements, failures = measure(options)
-    installed = {name: program.is_installed() for name, program in PROGRAMS.items()}
+    installed = {name: program.is_installed() for name, program in SUBJECTS.items()}
     verdicts = judge(load_gates(_GATES), measurements, installed)
     print("\nLimits\n")
     for verdict in verdicts:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from _client_programs import SUBJECTS
 from _figures import NO_VALUE, TIMES, Figure, Measurement, Sample
 from _gates import Gate, judge, load_gates
-from _programs import PROGRAMS
 from _table import rows_of, text_table
 from report import rst_table, write_tables
 
@@ -132,8 +132,8 @@ def test_every_limit_is_one_of_a_server_that_there_is() -> None:
     gates = load_gates(BENCHMARKS / "gates.toml")
     assert gates
     for gate in gates:
-        assert gate.server in PROGRAMS
-        assert not gate.floor or PROGRAMS[gate.floor].role == "floor"
+        assert gate.server in SUBJECTS
+        assert not gate.floor or SUBJECTS[gate.floor].role == "floor"
 
 
 def test_a_malformed_limit_is_refused(tmp_path: Path) -> None:
