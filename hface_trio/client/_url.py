@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import urllib.parse
-from typing import Self
 
 import trio
 
@@ -15,6 +15,7 @@ __all__ = ["RequestURL", "request_headers"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE = "/?%:@!$&'()*+,;=-._~[]"
+_REMEMBERED_URLS = 128  # as many as urllib remembers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,46 +36,14 @@ class RequestURL:
     authority: bytes
     target: bytes
 
-    @classmethod
-    def parse(cls, url: str) -> Self:
+    @staticmethod
+    def parse(url: str) -> RequestURL:
         """Read a URL.
 
         Raises:
             ConfigurationError: it is malformed, or not of http or https; the message says why.
         """
-        try:
-            parts = urllib.parse.urlsplit(url)
-            port = parts.port
-        except ValueError as exc:
-            raise ConfigurationError(f"URL {url!r} is malformed: {exc}") from None
-        if parts.scheme not in _DEFAULT_PORTS:
-            raise ConfigurationError(f"URL {url!r} must begin with http:// or https://")
-        if "@" in parts.netloc:
-            raise ConfigurationError(f"URL {url!r} holds credentials; send an authorization field instead")
-        host = parts.hostname or ""
-        if not host:
-            raise ConfigurationError(f"URL {url!r} names no host")
-        if parts.netloc.startswith("unix:"):
-            raise ConfigurationError(f"URL {url!r} names a unix socket, which has no URL; use an opener")
-        if ":" not in host and (".." in host or host.startswith(".") or set(host) & set("%/\\ ")):
-            raise ConfigurationError(f"URL {url!r} has a malformed host name")
-        if not url.isprintable() and any("\ud800" <= character <= "\udfff" for character in url):
-            raise ConfigurationError(f"URL {url!r} is not text")
-        if any(character <= " " or character == "\x7f" for character in url):
-            raise ConfigurationError(f"URL {url!r} holds white space or control characters")
-        try:
-            encoded = host.encode() if host.isascii() else trio.lowlevel.encode_hostname(host)
-        except UnicodeError as exc:
-            raise ConfigurationError(f"URL {url!r} has a host name that cannot be encoded: {exc}") from None
-        default = _DEFAULT_PORTS[parts.scheme]
-        port = default if port is None else port
-        authority = b"[%b]" % encoded if b":" in encoded else encoded
-        if port != default:
-            authority += b":%d" % port
-        target = urllib.parse.quote(parts.path or "/", safe=_SAFE)
-        if parts.query:
-            target += "?" + urllib.parse.quote(parts.query, safe=_SAFE)
-        return cls(parts.scheme, encoded.decode(), port, authority, target.encode())
+        return _parse(url)
 
     @property
     def secure(self) -> bool:
@@ -90,6 +59,43 @@ class RequestURL:
     def origin(self) -> tuple[str, str, int]:
         """What connections can be shared by (RFC 9110 §4.3.1)."""
         return (self.scheme, self.host, self.port)
+
+
+@functools.lru_cache(_REMEMBERED_URLS)
+def _parse(url: str) -> RequestURL:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigurationError(f"URL {url!r} is malformed: {exc}") from None
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise ConfigurationError(f"URL {url!r} must begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise ConfigurationError(f"URL {url!r} holds credentials; send an authorization field instead")
+    host = parts.hostname or ""
+    if not host:
+        raise ConfigurationError(f"URL {url!r} names no host")
+    if parts.netloc.startswith("unix:"):
+        raise ConfigurationError(f"URL {url!r} names a unix socket, which has no URL; use an opener")
+    if ":" not in host and (".." in host or host.startswith(".") or set(host) & set("%/\\ ")):
+        raise ConfigurationError(f"URL {url!r} has a malformed host name")
+    if not url.isprintable() and any("\ud800" <= character <= "\udfff" for character in url):
+        raise ConfigurationError(f"URL {url!r} is not text")
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise ConfigurationError(f"URL {url!r} holds white space or control characters")
+    try:
+        encoded = host.encode() if host.isascii() else trio.lowlevel.encode_hostname(host)
+    except UnicodeError as exc:
+        raise ConfigurationError(f"URL {url!r} has a host name that cannot be encoded: {exc}") from None
+    default = _DEFAULT_PORTS[parts.scheme]
+    port = default if port is None else port
+    authority = b"[%b]" % encoded if b":" in encoded else encoded
+    if port != default:
+        authority += b":%d" % port
+    target = urllib.parse.quote(parts.path or "/", safe=_SAFE)
+    if parts.query:
+        target += "?" + urllib.parse.quote(parts.query, safe=_SAFE)
+    return RequestURL(parts.scheme, encoded.decode(), port, authority, target.encode())
 
 
 def request_headers(method: str, url: RequestURL, headers: HeadersType = ()) -> list[HeaderType]:

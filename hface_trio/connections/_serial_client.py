@@ -72,7 +72,8 @@ class SerialClientDriver(SerialDriver):
         self._turn.release()
         self.pump()
         self.resume_reading()
-        self._attention.wake()
+        if self.is_over():
+            self._attention.wake()
 
     def _dispatch_stream(self, event: StreamEvent) -> None:
         self._feed(event)

@@ -15,7 +15,7 @@ import math
 from ...errors import LocalProtocolError
 from ...events import DataReceived, HeadersReceived, InformationalReceived, StreamResetReceived, StreamResetSent
 from ...limits import Limits, Timeouts
-from ...models import HeadersType
+from ...models import HeadersType, HeaderType
 from .._interfaces import OutputEnd
 from ._body import ChunkedFramer, LengthFramer, UntilCloseFramer
 from ._codec import Codec
@@ -43,6 +43,7 @@ __all__ = ["H11ClientProtocol", "HTTP1Client"]
 # RFC 9110 §8.6: the methods for which a server may expect content, so that its absence is declared
 _CONTENT_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
 _MINOR_VERSION_OFFSET = len("HTTP/1.")
+_REMEMBERED_OCTETS = 1024  # of a head, so that a connection that is kept never holds much
 
 
 class HTTP1Client(HTTP1Connection):
@@ -58,6 +59,8 @@ class HTTP1Client(HTTP1Connection):
     def __init__(self, codec: Codec, *, limits: Limits) -> None:
         scanner = response_scanner(limits.header_section_octets, limits.header_fields)
         super().__init__(codec, scanner, limits)
+        self._latest_head = b""
+        self._latest_fields: list[HeaderType] = []
 
     def is_available(self) -> bool:
         return self._exchange is None and not self.has_expired()
@@ -136,8 +139,7 @@ class HTTP1Client(HTTP1Connection):
             framing = 0
         if status == 101 and not (exchange.upgrades and exchange.sending is SENDING_ENDED):
             raise Refusal(400, "101 to a request that did not ask for it")
-        received = self._codec.receive_fields(head, chunked=framing is Framing.CHUNKED)
-        response = translate_response(status, minor_version, received)
+        response = translate_response(status, minor_version, self._receive_fields(head, framing))
         if status < 200 and not tunnel:
             self._informational_received(exchange, response.headers)
             return
@@ -164,6 +166,16 @@ class HTTP1Client(HTTP1Connection):
         self._events.append(HeadersReceived(exchange.stream_id, response.headers, end_stream))
         if end_stream:
             self._message_received()
+
+    def _receive_fields(self, head: bytes, framing: int | Framing) -> list[HeaderType]:
+        """Have the fields decoded, unless the head is the latest once more: which it often is until its date changes."""
+        chunked = framing is Framing.CHUNKED
+        if head == self._latest_head and not chunked:  # a chunked body is decoded by an engine that has seen its head
+            return self._latest_fields
+        fields = self._codec.receive_fields(head, chunked=chunked)
+        if len(head) <= _REMEMBERED_OCTETS:
+            self._latest_head, self._latest_fields = head, fields
+        return fields
 
     def _informational_received(self, exchange: Exchange, headers: HeadersType) -> None:
         exchange.informational_responses += 1
