@@ -41,7 +41,7 @@ class SerialClientDriver(SerialDriver):
         """
         await self._turn.acquire()
         try:
-            if self.octets_received:
+            if self.octets_received and self.transport.may_have_input:
                 # A server that ends a kept connection may have said so, or even have answered a request that it has not
                 # seen: the reader runs in this pass, and before what follows (RFC 9112 §9.3.1).
                 await trio.lowlevel.checkpoint()

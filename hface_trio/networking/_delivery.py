@@ -15,7 +15,7 @@ import trio
 
 from ._socket_watch import unwatch_input, watch_input
 
-__all__ = ["SocketDelivery"]
+__all__ = ["SocketDelivery", "is_readable"]
 
 
 class SocketDelivery:
@@ -54,7 +54,7 @@ class SocketDelivery:
             return self._max_bytes
 
         def abort(_: object) -> trio.lowlevel.Abort:
-            if self._receiving or _is_readable(fd):
+            if self._receiving or is_readable(fd):
                 self._is_last = True
                 return trio.lowlevel.Abort.FAILED
             self._task = None
@@ -118,7 +118,8 @@ class SocketDelivery:
             trio.lowlevel.reschedule(task)
 
 
-def _is_readable(fd: int) -> bool:
+def is_readable(fd: int) -> bool:
+    """Return whether a receive would not wait: there are octets, or it would tell of an end."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))

@@ -80,6 +80,11 @@ class ByteStream(trio.abc.HalfCloseableStream):
         return 0
 
     @property
+    def may_have_input(self) -> bool:
+        """Whether something may have come that nobody received: false only where it is certain that nothing has."""
+        return True
+
+    @property
     def has_handshake(self) -> bool:
         """Whether ``handshake`` has anything to do."""
         return False

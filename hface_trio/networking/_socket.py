@@ -19,7 +19,7 @@ import trio
 
 from . import _socket_watch
 from ._addresses import SocketAddress, address_from_system
-from ._delivery import SocketDelivery
+from ._delivery import SocketDelivery, is_readable
 from ._interfaces import Buffer, ByteStream, ExtraAttributes, check_receive_size
 
 __all__ = ["SocketByteStream"]
@@ -76,6 +76,11 @@ class SocketByteStream(ByteStream):
     def extra_attributes(self) -> ExtraAttributes:
         """The addresses of both sides."""
         return self._attributes
+
+    @property
+    def may_have_input(self) -> bool:
+        """Whether there is something to receive: octets, their end, or the end of the connection."""
+        return self._closed or is_readable(self._fd)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive what has come, waiting for the first octet.

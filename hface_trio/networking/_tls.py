@@ -106,6 +106,11 @@ class TLSByteStream(ByteStream):
         """Octets of ciphertext that the transport has not taken."""
         return self._output.unsent_octets
 
+    @property
+    def may_have_input(self) -> bool:
+        """Whether there is something to receive, or ciphertext that may say something."""
+        return self._state is not _State.OPEN or self._engine.has_input or self._transport.may_have_input
+
     # Handshake
 
     @property

@@ -301,3 +301,25 @@ async def test_every_call_is_a_checkpoint(kind, authority):
             await near.send_eof()
         with trio.testing.assert_checkpoints():
             await near.aclose()
+
+
+async def _await_input(stream: ByteStream) -> None:
+    with trio.fail_after(20):
+        while not stream.may_have_input:
+            await trio.sleep(0.001)
+
+
+@ALL
+async def test_says_that_there_is_no_input_only_where_there_is_none(kind, authority):
+    async with open_pair(kind, authority) as (near, far):
+        await far.send_all(b"abcdef")
+        for octet in b"abcdef":  # a stream may have received more than it has handed out
+            await _await_input(near)
+            assert await near.receive_some(1) == bytes([octet])
+        if "tcp" in kind or "unix" in kind:
+            assert not near.may_have_input
+        await far.send_eof()
+        await _await_input(near)
+        assert await near.receive_some() == b""
+        await near.aclose()
+        assert near.may_have_input
