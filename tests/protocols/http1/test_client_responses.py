@@ -26,6 +26,39 @@ def answered(octets: bytes, method: bytes = b"GET") -> list[Event]:
     return feed(protocol, octets)
 
 
+def test_a_head_that_is_the_latest_once_more_says_the_same_again() -> None:
+    protocol = client()
+    head = b"HTTP/1.1 200 OK\r\nX-Count: 1\r\nContent-Length: 2\r\n\r\n"
+    for octets in (b"ab", b"cd", b"ef"):
+        fetching(protocol)
+        received = feed(protocol, head + octets)
+        assert isinstance(received[0], HeadersReceived)
+        assert received[0].headers == [(b":status", b"200"), (b"x-count", b"1"), (b"content-length", b"2")]
+        assert body(received) == octets
+        received[0].headers.clear()  # whoever has it may change it
+    fetching(protocol)
+    first, *_ = feed(protocol, head.replace(b"X-Count: 1", b"X-Count: 2") + b"gh")
+    assert isinstance(first, HeadersReceived)
+    assert (b"x-count", b"2") in first.headers
+
+
+def test_the_same_head_means_what_its_request_makes_of_it() -> None:
+    protocol = client()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    for method, octets in ((b"GET", b"ab"), (b"HEAD", b""), (b"GET", b"cd")):
+        fetching(protocol, method)
+        assert body(feed(protocol, head + octets)) == octets
+    assert protocol.is_available()
+
+
+def test_chunked_bodies_behind_the_same_head_are_decoded_each() -> None:
+    protocol = client()
+    for octets in (b"ab", b"cd", b"ef"):
+        fetching(protocol)
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert body(feed(protocol, head + b"2\r\n" + octets + b"\r\n0\r\n\r\n")) == octets
+
+
 # Responses
 
 
