@@ -2,7 +2,8 @@
 
 A message is a head, data, and an end; the end comes with the head, with data or as trailers. What the rules refuse raises
 :class:`~hface_trio.errors.LocalProtocolError` before anything is submitted. Sources: RFC 9110 §6.4.1 (which messages have
-no content), §8.6 (Content-Length), §9.3.2 (HEAD), §9.3.6 (CONNECT), §15 (statuses), §15.2 (1xx), §15.3.6 (205).
+no content), §8.6 (Content-Length), §9.3.2 (HEAD), §9.3.6 (CONNECT), §9.3.8 (TRACE), §10.1.1 (Expect), §15 (statuses),
+§15.2 (1xx), §15.3.6 (205).
 """
 
 from __future__ import annotations
@@ -164,7 +165,14 @@ class SendingRules:
     def request_head(self, headers: HeadersType, end_stream: bool) -> None:
         """Check a request head and note what it promises."""
         self._before_head()
-        length = content_length_of(headers)
+        length: int | None = None
+        for name, value in headers:
+            if name == b"content-length":
+                length = _read_length(value, length)
+            elif end_stream and name == b"expect" and value.lower() == b"100-continue":
+                raise LocalProtocolError("expect: 100-continue goes with content, and the request ends with its head")
+            elif not end_stream and name == b":method" and value == b"TRACE":
+                raise LocalProtocolError("a TRACE request has no content")
         if end_stream and length:
             raise LocalProtocolError(f"content-length is {length}, but the request ends with its head")
         self.head_sent = True

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
-from hface_trio import HTTPStream
+from hface_trio import HTTPStream, LocalProtocolError
 from hface_trio.events import InformationalReceived
 
 from .served import Version
@@ -60,3 +61,35 @@ async def test_the_host_field_alone_is_the_authority(version: Version, autojump_
         async with connection.open_stream([*head, (b"host", b"gateway.example")], end_stream=True) as stream:
             await stream.receive_response()
     assert authorities == [b"gateway.example"]
+
+
+async def test_a_client_does_not_announce_content_and_send_none(
+    version: Version, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Servers wait for it, or answer 417 (RFC 9110 §10.1.1)."""
+
+    async def handler(stream: HTTPStream) -> None:
+        await stream.send_response(200, body=await stream.read_body())
+
+    async with version.connected(handler) as (connection, _):
+        with pytest.raises(LocalProtocolError, match="100-continue"):
+            async with connection.open_stream([*version.request(), (b"expect", b"100-Continue")], end_stream=True):
+                pass
+        async with connection.open_stream([*version.request(), (b"expect", b"other")], end_stream=True) as stream:
+            await stream.receive_response()
+            assert stream.status == 200
+
+
+async def test_a_client_sends_no_content_with_trace(version: Version, autojump_clock: trio.testing.MockClock) -> None:
+    """RFC 9110 §9.3.8."""
+
+    async def handler(stream: HTTPStream) -> None:
+        await stream.send_response(200, body=stream.method)
+
+    async with version.connected(handler) as (connection, _):
+        with pytest.raises(LocalProtocolError, match="TRACE"):
+            async with connection.open_stream(version.request(b"TRACE")):
+                pass
+        async with connection.open_stream(version.request(b"TRACE"), end_stream=True) as stream:
+            await stream.receive_response()
+            assert await stream.read_body() == b"TRACE"
