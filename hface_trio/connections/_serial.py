@@ -183,7 +183,7 @@ class SerialDriver(SerialInput):
                 if last:
                     break
                 stream.raise_if_unsendable()
-        except trio.Cancelled:
+        except BaseException:  # cancelled, or the peer is gone
             stream.rules.broken = start < n_octets or not end_stream
             raise
         self.resume_reading()

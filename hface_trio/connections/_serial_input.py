@@ -189,7 +189,9 @@ class SerialInput(ConnectionDriver[HTTPOverTCPProtocol]):
         if not self._sending_failed(exc):
             self.protocol.connection_lost()
             self.pump()
-        elif (stream := self._receiving) is not None:
+            return
+        self.protocol.output_lost()
+        if (stream := self._receiving) is not None:
             stream.fail_sending(SendingStoppedError("the peer takes no more", stream_id=stream.stream_id))
 
     def _end_output(self, end: OutputEnd) -> None:

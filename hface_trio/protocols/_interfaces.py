@@ -261,6 +261,9 @@ class HTTPOverTCPProtocol(HTTPProtocol):
     def eof_received(self) -> None:
         """Tell that the peer ended its side in order: a FIN, or TLS close_notify."""
 
+    def output_lost(self) -> None:  # most versions can tell a body that was cut off
+        """Tell that the network takes nothing any more, while what has come may still be received."""
+
     @abstractmethod
     def bytes_received(self, data: bytes) -> None:
         """Feed octets of the peer."""

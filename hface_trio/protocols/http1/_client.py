@@ -59,6 +59,8 @@ class HTTP1Client(HTTP1Connection):
     def __init__(self, codec: Codec, *, limits: Limits) -> None:
         scanner = response_scanner(limits.header_section_octets, limits.header_fields)
         super().__init__(codec, scanner, limits)
+        self._output_lost = False
+        self._refused = False  # by the latest final response, 4xx or 5xx
         self._latest_head = b""
         self._latest_fields: list[HeaderType] = []
 
@@ -84,6 +86,9 @@ class HTTP1Client(HTTP1Connection):
         self._input_ended = self._closing = True
         self._resume()
 
+    def output_lost(self) -> None:
+        self._output_lost = True
+
     def connection_lost(self) -> None:
         exchange = self._exchange
         if exchange is not None and self._receiving is RECEIVING_HEAD and self._buffer:
@@ -107,7 +112,9 @@ class HTTP1Client(HTTP1Connection):
         elif receiving is RECEIVING_TUNNEL:
             self._tunnel_ended_by_peer(exchange)
         elif self._framer is not None and not (self._framer.wants_credit and self._buffer):
-            if isinstance(self._framer, UntilCloseFramer):
+            # RFC 9112 §8: the end of the connection ends the body, unless there was an error. A server that refuses an upload
+            # and closes makes one; what it says of the refusal shall not be lost for that.
+            if isinstance(self._framer, UntilCloseFramer) and (self._refused or not self._output_lost):
                 self._events.append(DataReceived(exchange.stream_id, b"", end_stream=True))
                 self._message_received()
             else:
@@ -143,6 +150,7 @@ class HTTP1Client(HTTP1Connection):
         if status < 200 and not tunnel:
             self._informational_received(exchange, response.headers)
             return
+        self._refused = status >= 400
         exchange.http10 = not minor_version
         exchange.keep_alive = exchange.keep_alive and response.keep_alive
         end_stream = bodiless and not tunnel

@@ -17,7 +17,7 @@ from hface_trio.events import (
 from hface_trio.protocols import OutputEnd
 
 from ..taken import events_of
-from .drive import NO_BODY, body, client, feed, fetching
+from .drive import NO_BODY, body, client, ended, feed, fetching
 
 
 def answered(octets: bytes, method: bytes = b"GET") -> list[Event]:
@@ -234,3 +234,15 @@ def test_the_client_reads_until_the_window_is_full() -> None:
     assert protocol.receive_capacity() == 1
     feed(protocol, b"3")
     assert protocol.receive_capacity() == 0
+
+
+@pytest.mark.parametrize(("status", "whole"), [(200, False), (302, False), (413, True), (500, True)])
+def test_the_end_of_a_connection_that_broke_while_sending_ends_what_a_refusal_says_only(
+    status: int, whole: bool
+) -> None:
+    protocol = client()
+    fetching(protocol)
+    feed(protocol, b"HTTP/1.1 %d x\r\n\r\npart" % status)
+    protocol.output_lost()
+    last = ended(protocol)[0]
+    assert isinstance(last, DataReceived if whole else StreamResetReceived)
