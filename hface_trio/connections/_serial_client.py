@@ -16,6 +16,9 @@ from ._stream import HTTPStream
 
 __all__ = ["SerialClientDriver"]
 
+_READER_PASSES = 3
+"""Scheduler passes after which what has come was read: input is noticed, received, and perhaps handed on by another task."""
+
 
 class SerialClientDriver(SerialDriver):
     """Opens streams, one at a time."""
@@ -41,10 +44,8 @@ class SerialClientDriver(SerialDriver):
         """
         await self._turn.acquire()
         try:
-            if self.octets_received and self.transport.may_have_input:
-                # A server that ends a kept connection may have said so, or even have answered a request that it has not
-                # seen: the reader runs in this pass, and before what follows (RFC 9112 §9.3.1).
-                await trio.lowlevel.checkpoint()
+            if self.octets_received:
+                await self._hear_what_came()
             if self.failure is not None or not self.protocol.is_available():
                 lost = ConnectionLostError("the connection takes no more requests", retryable=True)
                 lost.__cause__ = self.failure
@@ -62,6 +63,17 @@ class SerialClientDriver(SerialDriver):
         self.pump()
         self.resume_reading()
         return stream
+
+    async def _hear_what_came(self) -> None:
+        """Let the reader have what lies there, before a connection is used again.
+
+        A server that ends a kept connection may have said so, or even have answered a request that it has not seen (RFC 9112
+        §9.3.1).
+        """
+        for _ in range(_READER_PASSES):
+            if self.failure is not None or not self.protocol.is_available() or not self.transport.may_have_input:
+                return
+            await trio.lowlevel.checkpoint()
 
     def release_stream(self, stream: HTTPStream) -> None:
         """End a stream: keep the connection if both messages are complete, close it otherwise."""
