@@ -86,10 +86,9 @@ class SendCapacityError(LocalProtocolError):
 
 
 class NoTunnelError(LocalProtocolError):
-    """A CONNECT request was answered with a 2xx response that has content, where only a tunnel can follow. Nothing was sent.
+    """A CONNECT request was answered by a whole 2xx response, or one with a length, where only a tunnel can follow.
 
-    One that leaves the handler becomes a 501: servers that make no tunnels need not look at the method. Source: RFC 9110
-    §9.3.6.
+    Nothing was sent. One that leaves the handler becomes a 501. Source: RFC 9110 §9.3.6.
     """
 
 

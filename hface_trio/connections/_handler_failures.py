@@ -14,26 +14,32 @@ __all__ = ["log_handler_failure", "status_for"]
 
 _STATUSES: Final = ((BodyTooLargeError, 413), (NoTunnelError, 501))  # RFC 9110 §15.5.14, §15.6.2
 _PEERS_DOING: Final = (BodyTooLargeError, NoTunnelError, SectionTooLargeError)
+_DEPARTURES: Final = (HfaceError, trio.BrokenResourceError)
+"""What calls raise when the peer has left."""
 
 
 def status_for(failure: BaseException) -> int:
     """Return the status of the answer to a request whose handler raised this."""
+    if isinstance(failure, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", failure)
+        statuses = set(map(status_for, group.exceptions))
+        return statuses.pop() if len(statuses) == 1 else 500
     return next((status for kind, status in _STATUSES if isinstance(failure, kind)), 500)
 
 
 def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
     """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
-    if stream.cause is not None and _tells_of_departure(exc):
+    if stream.cause is not None and _all(exc, _DEPARTURES):
         logger.debug("handler of %r ended with its stream: %s", stream, exc)
-    elif isinstance(exc, _PEERS_DOING):  # no traceback for each request
+    elif _all(exc, _PEERS_DOING):  # no traceback for each request
         logger.warning("handler of %r: %s", stream, exc)
     else:
         logger.error("handler of %r failed", stream, exc_info=exc)
 
 
-def _tells_of_departure(exc: BaseException) -> bool:
-    """Whether an exception, or all of a group, is what calls raise when the peer has left."""
+def _all(exc: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    """Whether an exception, or all of a group, is one of these."""
     if isinstance(exc, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", exc)
-        return all(map(_tells_of_departure, group.exceptions))
-    return isinstance(exc, (HfaceError, trio.BrokenResourceError))
+        return all(_all(each, kinds) for each in group.exceptions)
+    return isinstance(exc, kinds)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..errors import BodyTooLargeError, LocalProtocolError, StreamResetError
+from ..errors import BodyTooLargeError, LocalProtocolError, NoTunnelError, StreamResetError
 from ..events import (
     DatagramReceived,
     DataReceived,
@@ -265,6 +265,8 @@ class HTTPStream(Exchange, trio.abc.ReceiveChannel[StreamEvent]):
         self._check_server("send_response")
         await self._begin_sending()
         try:
+            if self.method == b"CONNECT" and 200 <= status < 300:
+                raise NoTunnelError(f"a {status} response to CONNECT opens a tunnel; send its head alone")
             if isinstance(body, bytes) and self._send_whole(status, headers, body):
                 return
             n_octets = _count_octets(body)

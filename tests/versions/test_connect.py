@@ -26,7 +26,18 @@ async def respond_in_parts(stream: HTTPStream) -> None:
     await stream.send_data(b"hello", end_stream=True)
 
 
-@pytest.mark.parametrize("handler", [respond, read_and_respond, respond_in_parts])
+async def respond_without_content(stream: HTTPStream) -> None:
+    await stream.send_response(204)
+
+
+async def respond_in_a_task(stream: HTTPStream) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(respond, stream)
+
+
+@pytest.mark.parametrize(
+    "handler", [respond, read_and_respond, respond_in_parts, respond_without_content, respond_in_a_task]
+)
 async def test_a_handler_that_answers_it_like_any_request_makes_no_tunnel(
     version: Version, handler, autojump_clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
