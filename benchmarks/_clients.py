@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from _load import percentiles, run_pinned
 from _servers import ServerProcess, running_server
 from _setting import Setting
 
-__all__ = ["measure_clients"]
+__all__ = ["measure_clients", "read_report"]
 
 _PROGRAM = Path(__file__).with_name("_client_programs.py")
 _SERVER = "hface-trio"
@@ -50,9 +51,7 @@ class _Client:
     def measure(self, setting: Setting) -> Sample:
         job = ClientJob(self.server.url, self.http_version, setting.cafile, _TASKS, setting.seconds)
         command = [sys.executable, str(_PROGRAM), self.name, json.dumps(dataclasses.asdict(job))]
-        report = ClientReport(**json.loads(run_pinned(command, job.seconds, setting.load_core)))
-        if not report.requests:
-            raise RuntimeError("no request was completed")
+        report = read_report(run_pinned(command, job.seconds, setting.load_core))
         p50, _, p99 = (1000 * each for each in percentiles(report.latencies))
         return {
             "processor_us": report.processor_seconds / report.requests * 1e6,
@@ -60,6 +59,23 @@ class _Client:
             "p50_ms": p50,
             "p99_ms": p99,
         }
+
+
+def read_report(output: str) -> ClientReport:
+    """Read the last line that a client has printed.
+
+    Raises:
+        RuntimeError: it is no report, or one of no requests.
+    """
+    try:
+        report = ClientReport(**json.loads(output.splitlines()[-1]))
+        figures = (report.requests, report.seconds, report.processor_seconds, len(report.latencies))
+        usable = all(0 < figure < math.inf for figure in figures)
+    except (ValueError, TypeError, IndexError) as exc:
+        raise RuntimeError(f"the client's report cannot be read: {exc}") from exc
+    if not usable:
+        raise RuntimeError("the client completed no request, or does not say how long it took")
+    return report
 
 
 def measure_clients(setting: Setting) -> Iterator[Measurement]:

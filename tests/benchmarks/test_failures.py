@@ -19,6 +19,7 @@ import pytest
 import trio
 import trio.testing
 from _client_http1 import HTTP1Client
+from _clients import read_report
 from _figures import Measurement
 from _gates import Gate, judge
 from _load import Load
@@ -189,3 +190,26 @@ def test_a_round_that_fails_leaves_those_after_it_beside_each_other(
         [Gate("requests-1.1", "hface-trio", "processor_us", 1e9, "bare-trio")], {"requests-1.1": measurement}, {}
     )
     assert not verdict.kept
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        "a warning",
+        "[]",
+        "{}",
+        '{"requests": 1, "seconds": 1, "processor_seconds": 1}',
+        '{"requests": 0, "seconds": 1, "processor_seconds": 1, "latencies": []}',
+        '{"requests": 1, "seconds": 0, "processor_seconds": 1, "latencies": [1]}',
+        '{"requests": 1, "seconds": 1, "processor_seconds": NaN, "latencies": [1]}',
+    ],
+)
+def test_what_is_no_report_of_a_client_fails_for_this_client(output: str) -> None:
+    with pytest.raises(RuntimeError, match="client"):
+        read_report(output)
+
+
+def test_what_a_client_prints_before_its_report_does_not_matter() -> None:
+    report = read_report('a warning\n{"requests": 1, "seconds": 2, "processor_seconds": 1.5, "latencies": [0.1]}\n')
+    assert (report.requests, report.processor_seconds) == (1, 1.5)
