@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, cast
 
 import trio
@@ -20,26 +21,29 @@ _DEPARTURES: Final = (HfaceError, trio.BrokenResourceError)
 
 def status_for(failure: BaseException) -> int:
     """Return the status of the answer to a request whose handler raised this."""
-    if isinstance(failure, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", failure)
-        statuses = set(map(status_for, group.exceptions))
-        return statuses.pop() if len(statuses) == 1 else 500
-    return next((status for kind, status in _STATUSES if isinstance(failure, kind)), 500)
+    statuses = {_status_for(each) for each in _leaves(failure)}
+    return statuses.pop() if len(statuses) == 1 else 500
 
 
 def log_handler_failure(stream: HTTPStream, exc: BaseException) -> None:
     """Log what a handler raised, once, with its traceback; a peer that left is no failure of the handler's."""
-    if stream.cause is not None and _all(exc, _DEPARTURES):
-        logger.debug("handler of %r ended with its stream: %s", stream, exc)
-    elif _all(exc, _PEERS_DOING):  # no traceback for each request
-        logger.warning("handler of %r: %s", stream, exc)
+    leaves = list(_leaves(exc))
+    if stream.cause is not None and all(isinstance(each, _DEPARTURES) for each in leaves):
+        logger.debug("handler of %r ended with its stream: %s", stream, leaves[0])
+    elif all(isinstance(each, _PEERS_DOING) for each in leaves):  # no traceback for each request
+        logger.warning("handler of %r: %s", stream, leaves[0])
     else:
         logger.error("handler of %r failed", stream, exc_info=exc)
 
 
-def _all(exc: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
-    """Whether an exception, or all of a group, is one of these."""
-    if isinstance(exc, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", exc)
-        return all(_all(each, kinds) for each in group.exceptions)
-    return isinstance(exc, kinds)
+def _status_for(failure: BaseException) -> int:
+    return next((status for kind, status in _STATUSES if isinstance(failure, kind)), 500)
+
+
+def _leaves(exc: BaseException) -> Iterator[BaseException]:
+    """Give the exceptions of a group, which are never none, or the one there is."""
+    if not isinstance(exc, BaseExceptionGroup):
+        yield exc
+        return
+    for each in cast("BaseExceptionGroup[BaseException]", exc).exceptions:
+        yield from _leaves(each)

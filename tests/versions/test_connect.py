@@ -49,6 +49,7 @@ async def test_a_handler_that_answers_it_like_any_request_makes_no_tunnel(
                 assert not stream.tunnel
     (record,) = caplog.records
     assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert "opens a tunnel" in record.getMessage()
 
 
 async def test_a_handler_may_refuse_it_or_answer_after_a_mistake(version: Version, autojump_clock: Clock) -> None:
