@@ -261,8 +261,11 @@ class HTTPOverTCPProtocol(HTTPProtocol):
     def eof_received(self) -> None:
         """Tell that the peer ended its side in order: a FIN, or TLS close_notify."""
 
-    def output_lost(self) -> None:  # most versions can tell a body that was cut off
-        """Tell that the network takes nothing any more, while what has come may still be received."""
+    def output_lost(self) -> None:
+        """Tell that the network takes nothing any more, while what has come may still be received.
+
+        It matters only where the end of a connection is the end of a body, which may have been cut off then.
+        """
 
     @abstractmethod
     def bytes_received(self, data: bytes) -> None:
